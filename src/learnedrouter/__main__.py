@@ -1,0 +1,5 @@
+"""``python -m learnedrouter``."""
+
+from learnedrouter.cli import main
+
+main()

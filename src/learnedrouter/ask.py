@@ -1,0 +1,102 @@
+"""What of a request the classifier reads: the newest human ask, and nothing that a harness put around it.
+
+System prompts, tool lists, tool results, reasoning and the tags that coding agents add say nothing about how hard the
+ask is, and they drown it: an agent's system prompt of 6,000 tokens makes every request look alike. A short follow-up
+("yes, do it") says too little by itself and carries the ask before it.
+"""
+
+import re
+from dataclasses import dataclass
+
+from learnedrouter.chat import ChatRequest, Turn
+
+HARNESS_TAGS = (
+    "system-reminder|system_reminder|environment_details|environment_context|env|user_info|user_instructions|additional_data|"
+    "attached_files|open_files|open_and_recently_viewed_files|recently_viewed_files|project_layout|git_status|ide_selection|"
+    "ide_opened_file|editor_context|cursor_rules|rules|workspace_info|reminderInstructions|local-command-stdout|"
+    "local-command-caveat|command-name|command-message|command-args|function_results|tool_result|tool_results|thinking|reasoning"
+)
+"""Tags whose content a harness wrote: dropped, content and all."""
+
+WRAPPER_TAGS = "user_query|user_message|user_request|userRequest|user-prompt|task|feedback|human"
+"""Tags that a harness puts around what the human wrote: the tags go, the content stays."""
+
+_HARNESS = re.compile(rf"<({HARNESS_TAGS})\b[^<>]*>.*?</\1>", re.DOTALL | re.IGNORECASE)
+_WRAPPER = re.compile(rf"</?(?:{WRAPPER_TAGS})>", re.IGNORECASE)
+
+SHORT_WORDS = 8
+"""An ask of at most so many words may be a mere follow-up, and carries the ask before it."""
+
+KEPT_CHARACTERS = 4_000
+"""A longer text is cut to its head and its tail, half of this each, before anything counts tokens: what is asked stands
+at one of the ends, and the encoders read a few hundred tokens anyway."""
+
+
+@dataclass(frozen=True, slots=True)
+class Ask:
+    """The part of a request that the classifier judges.
+
+    Parameters
+    ----------
+    text
+        The newest human ask, cut to head and tail where it was long.
+    previous
+        The ask before it, where the newest is a short follow-up; else empty.
+    characters
+        Length of the newest ask before the cut.
+    human_turns
+        How many asks the conversation holds.
+    machine_form
+        Whether the request demands an answer in a JSON schema.
+    """
+
+    text: str
+    previous: str
+    characters: int
+    human_turns: int
+    machine_form: bool
+
+    @property
+    def truncated(self) -> bool:
+        """Whether the text was cut."""
+        return self.characters > len(self.text)
+
+    @property
+    def reading(self) -> str:
+        """What the encoder reads: the ask, after the one that it follows up."""
+        return f"{self.previous}\n\n{self.text}" if self.previous else self.text
+
+
+def extract_ask(request: ChatRequest) -> Ask:
+    """Return what of `request` the classifier reads.
+
+    Where no human turn holds text (an image alone, a lone tool result), the newest text of any turn stands in.
+    """
+    asks = [text for turn in request.turns if turn.role == "user" and (text := strip_harness(turn.text))]
+    if not asks:
+        asks = [_newest_text(request.turns)]
+    newest = asks[-1]
+    follows_up = len(asks) > 1 and len(newest.split(maxsplit=SHORT_WORDS)) <= SHORT_WORDS and len(newest) < KEPT_CHARACTERS
+    return Ask(
+        text=_head_and_tail(newest),
+        previous=_head_and_tail(asks[-2]) if follows_up else "",
+        characters=len(newest),
+        human_turns=len(asks),
+        machine_form=request.needs.json_schema,
+    )
+
+
+def strip_harness(text: str) -> str:
+    """Return a human turn without what its harness added."""
+    return _WRAPPER.sub("", _HARNESS.sub("", text)).strip() if "<" in text else text.strip()
+
+
+def _newest_text(turns: tuple[Turn, ...]) -> str:
+    return next((turn.text for turn in reversed(turns) if turn.text.strip()), "")
+
+
+def _head_and_tail(text: str) -> str:
+    if len(text) <= KEPT_CHARACTERS:
+        return text
+    half = KEPT_CHARACTERS // 2 - 1
+    return f"{text[:half]}\n\n{text[-half:]}"

@@ -1,0 +1,134 @@
+"""What a chat request and its answer are, whoever wrote them and whoever answers. Frozen, no I/O.
+
+A request keeps its body as the caller wrote it (``body``, in the caller's dialect), so that a provider of the same
+dialect gets every field, known to us or not. Beside it stands what routing reads of it without knowing the dialect:
+``turns`` and ``needs``.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Any, Literal
+
+Role = Literal["system", "user", "assistant", "tool"]
+FinishReason = Literal["stop", "length", "tool_calls", "content_filter", "unknown"]
+
+
+class Dialect(StrEnum):
+    """The wire formats that requests and answers come in."""
+
+    OPENAI = "openai"
+    ANTHROPIC = "anthropic"
+
+
+@dataclass(frozen=True, slots=True)
+class ModelRef:
+    """One model at one provider.
+
+    Parameters
+    ----------
+    provider
+        The provider's name in the configuration.
+    model
+        The model's name in the configuration, which is also what answers and bills call it.
+    """
+
+    provider: str
+    model: str
+
+    def __str__(self) -> str:
+        return f"{self.provider}/{self.model}"
+
+
+@dataclass(frozen=True, slots=True)
+class Turn:
+    """The readable text of one message; images, tool arguments and reasoning are not in it."""
+
+    role: Role
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Needs:
+    """What a model must be able to do to serve a request at all, whatever the classifier says."""
+
+    images: bool = False
+    tools: bool = False
+    json_schema: bool = False
+    output_tokens: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ChatRequest:
+    """One request.
+
+    Parameters
+    ----------
+    dialect
+        The dialect that `body` is written in.
+    body
+        The request as the caller wrote it, without fields that are learnedrouter's own.
+    turns
+        Its messages, oldest first, as text.
+    needs
+        What it demands of a model.
+    """
+
+    dialect: Dialect
+    body: Mapping[str, Any]
+    turns: tuple[Turn, ...]
+    needs: Needs = Needs()
+
+    @property
+    def input_tokens_estimate(self) -> int:
+        """Tokens that the request is likely to be billed for, by its size in UTF-8: 4 bytes a token."""
+        return sum(len(turn.text.encode("utf-8", "replace")) for turn in self.turns) // 4 + 4 * len(self.turns)
+
+
+@dataclass(frozen=True, slots=True)
+class ToolCall:
+    """A call that the model wants made; `arguments` is the JSON text as the model wrote it."""
+
+    id: str
+    name: str
+    arguments: str
+
+
+@dataclass(frozen=True, slots=True)
+class Usage:
+    """Billed tokens, in disjoint classes; None is unknown, which is not 0.
+
+    OpenAI counts cached tokens inside its prompt tokens, Anthropic beside them: the dialects take them apart.
+    ``reasoning_tokens`` alone is a part, of ``output_tokens``: providers bill it at the same price.
+    """
+
+    input_tokens: int | None = None
+    cache_read_tokens: int = 0
+    cache_write_tokens: int = 0
+    output_tokens: int | None = None
+    reasoning_tokens: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Completion:
+    """One whole answer, normalised.
+
+    Parameters
+    ----------
+    text
+        What the model wrote for the reader; empty where it only called tools.
+    tool_calls
+        In the model's order.
+    finish_reason
+        Why it stopped, in OpenAI's words.
+    usage
+        Tokens billed.
+    body
+        The answer as the provider gave it, in the provider's dialect.
+    """
+
+    text: str
+    tool_calls: tuple[ToolCall, ...]
+    finish_reason: FinishReason
+    usage: Usage
+    body: Mapping[str, Any] = field(repr=False)

@@ -1,0 +1,154 @@
+"""Sentence encoders as they serve: compiled, and without torch.
+
+An encoder is a folder: ``encoder.json`` says what it is, ``model.onnx`` and ``tokenizer.json`` are the weights and the
+vocabulary. `training.compile` makes it from a sentence-transformers model.
+"""
+
+import json
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Protocol
+
+import numpy as np
+import onnxruntime
+from tokenizers import Encoding, Tokenizer
+
+from learnedrouter.classifier.features import FloatArray, IntArray
+from learnedrouter.errors import ArtifactError
+
+_BATCH = 32
+
+
+class Encoder(Protocol):
+    """Turns texts into unit vectors."""
+
+    @property
+    def dimension(self) -> int:
+        """Length of the vectors."""
+
+    @property
+    def max_tokens(self) -> int:
+        """What it reads of a text, special tokens included; of a longer one, the head and the tail."""
+
+    def encode(self, texts: Sequence[str]) -> tuple[FloatArray, IntArray]:
+        """Return a vector a text, ``(n, dimension)``, and the texts' lengths in tokens before any cut, ``(n,)``.
+
+        Safe to call from several threads.
+        """
+
+
+@dataclass(frozen=True, slots=True)
+class EncoderSpec:
+    """What ``encoder.json`` holds.
+
+    Parameters
+    ----------
+    kind
+        How the encoder was compiled: ``onnx``.
+    source
+        The sentence-transformers model that it was compiled from.
+    dimension
+        Length of its vectors.
+    max_tokens
+        What it reads of a text, special tokens included; of a longer one, the head and the tail.
+    precision
+        ``fp32`` or ``int8``.
+    """
+
+    kind: str
+    source: str
+    dimension: int
+    max_tokens: int
+    precision: str
+
+    def save(self, folder: Path) -> None:
+        """Write ``encoder.json``."""
+        (folder / "encoder.json").write_text(json.dumps(asdict(self), indent=2) + "\n", encoding="utf-8")
+
+    @classmethod
+    def load(cls, folder: Path) -> "EncoderSpec":
+        """Read ``encoder.json``.
+
+        Raises
+        ------
+        ArtifactError
+            It is missing, or does not say what it must.
+        """
+        try:
+            return cls(**json.loads((folder / "encoder.json").read_text(encoding="utf-8")))
+        except (OSError, ValueError, TypeError) as error:
+            raise ArtifactError(f"{folder / 'encoder.json'}: not a description of an encoder ({error})") from error
+
+
+class OnnxEncoder:
+    """A compiled transformer.
+
+    One intra-op thread: for texts of this size a second thread costs more in handing over than it computes.
+
+    Parameters
+    ----------
+    folder
+        Where ``encoder.json``, ``model.onnx`` and ``tokenizer.json`` lie.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self.spec = EncoderSpec.load(folder)
+        options = onnxruntime.SessionOptions()
+        options.intra_op_num_threads = 1
+        options.log_severity_level = 3
+        try:
+            self._tokenizer = Tokenizer.from_file(str(folder / "tokenizer.json"))
+            self._session = onnxruntime.InferenceSession(str(folder / "model.onnx"), options, providers=["CPUExecutionProvider"])
+        except Exception as error:  # both libraries raise bare Exception for files that they cannot read
+            raise ArtifactError(f"{folder}: not a compiled encoder ({error})") from error
+        self._tokenizer.no_truncation()
+        self._tokenizer.no_padding()
+
+    @property
+    def dimension(self) -> int:
+        """See `Encoder.dimension`."""
+        return self.spec.dimension
+
+    @property
+    def max_tokens(self) -> int:
+        """See `Encoder.max_tokens`."""
+        return self.spec.max_tokens
+
+    def encode(self, texts: Sequence[str]) -> tuple[FloatArray, IntArray]:
+        """See `Encoder.encode`."""
+        encodings = self._tokenizer.encode_batch(list(texts))
+        lengths = np.array([len(encoding) for encoding in encodings], dtype=np.intp)
+        tokens = [
+            encoding.ids
+            if len(encoding) <= self.max_tokens
+            else self._tokenizer.encode(self._shorten(text, encoding)).ids[: self.max_tokens]
+            for text, encoding in zip(texts, encodings, strict=True)
+        ]
+        vectors = np.empty((len(tokens), self.dimension), dtype=np.float32)
+        by_length = sorted(range(len(tokens)), key=lambda place: len(tokens[place]))  # little padding within a batch
+        for start in range(0, len(by_length), _BATCH):
+            batch = by_length[start : start + _BATCH]
+            vectors[batch] = self._run([tokens[place] for place in batch])
+        return vectors, lengths
+
+    def shorten(self, text: str) -> str:
+        """Return what the encoder reads of `text`: itself, or its head and tail."""
+        encoding = self._tokenizer.encode(text)
+        return text if len(encoding) <= self.max_tokens else self._shorten(text, encoding)
+
+    def _shorten(self, text: str, encoding: Encoding) -> str:
+        special = encoding.special_tokens_mask
+        kept = self.max_tokens - sum(special) - 2  # two to spare: the seam may be cut into other tokens
+        spans = [span for span, is_special in zip(encoding.offsets, special, strict=True) if not is_special]
+        head, tail = kept // 2, kept - kept // 2
+        return f"{text[: spans[head - 1][1]]}\n{text[spans[-tail][0] :]}"
+
+    def _run(self, tokens: Sequence[Sequence[int]]) -> FloatArray:
+        ids = np.zeros((len(tokens), max(map(len, tokens))), dtype=np.int64)
+        mask = np.zeros_like(ids)
+        for row, sequence in enumerate(tokens):
+            ids[row, : len(sequence)] = sequence
+            mask[row, : len(sequence)] = 1
+        (vectors,) = self._session.run(["embedding"], {"input_ids": ids, "attention_mask": mask})
+        return np.asarray(vectors, dtype=np.float32)

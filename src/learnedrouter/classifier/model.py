@@ -1,0 +1,103 @@
+"""The trained classifier: asks in, class probabilities and sufficiency out."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+import numpy.typing as npt
+
+from learnedrouter.ask import Ask
+from learnedrouter.classifier.encoder import Encoder
+from learnedrouter.classifier.features import FloatArray, IntArray, join, structural
+from learnedrouter.tiers import Ladder
+
+
+class Head(Protocol):
+    """A fitted, calibrated scikit-learn classifier."""
+
+    def predict_proba(self, features: FloatArray) -> npt.NDArray[np.float64]:
+        """Return class probabilities, ``(n, n_classes)``, for features ``(n, n_features)``."""
+
+
+@dataclass(frozen=True, slots=True)
+class Assessment:
+    """What the classifier holds of ``n`` asks.
+
+    Parameters
+    ----------
+    sufficiency : (n, n_tiers)
+        Probability that a tier's answer will be accepted.
+    predicted : (n,)
+        The tier that is most likely the cheapest acceptable one.
+    tokens : (n,)
+        Length of what was read, in the encoder's tokens, before any cut.
+    truncated : (n,)
+        Whether it was cut, by characters or by the encoder.
+    """
+
+    sufficiency: npt.NDArray[np.float64]
+    predicted: IntArray
+    tokens: IntArray
+    truncated: npt.NDArray[np.bool_]
+
+
+@dataclass(frozen=True)
+class TierClassifier:
+    """Encoder, head, and what the head's classes mean.
+
+    Parameters
+    ----------
+    ladder
+        The tiers.
+    encoder
+        Embeds the asks.
+    head
+        Fitted on embeddings joined with structural features.
+    class_scores : (n_classes, n_tiers)
+        ``class_scores[c, t]`` is how good tier ``t``'s answer is on requests of class ``c``, in [0, 1]. For labels,
+        1 where ``t`` is at or above ``c``; for outcomes, the pattern that the class stands for.
+    threshold
+        What `training.threshold` solved for.
+    name
+        Name and version, as answers and bills show it.
+    """
+
+    ladder: Ladder
+    encoder: Encoder
+    head: Head
+    class_scores: npt.NDArray[np.float64]
+    threshold: float
+    name: str
+
+    def assess(self, asks: Sequence[Ask]) -> Assessment:
+        """Return what the classifier holds of `asks`; blocks for as long as the encoder takes."""
+        embeddings, lengths = self.encoder.encode([ask.reading for ask in asks])
+        probabilities = self.head.predict_proba(join(embeddings, structural(asks)))
+        cut = np.array([ask.truncated for ask in asks], dtype=np.bool_)
+        whole = np.array([ask.characters / max(len(ask.text), 1) for ask in asks])
+        return Assessment(
+            sufficiency=probabilities @ self.class_scores,
+            predicted=predict(probabilities, self.class_scores),
+            tokens=np.rint(lengths * whole).astype(np.intp),  # counted on what was kept, scaled to what there was
+            truncated=cut | (lengths > self.encoder.max_tokens),
+        )
+
+
+def predict(probabilities: npt.NDArray[np.float64], class_scores: npt.NDArray[np.float64]) -> IntArray:
+    """Return the tier that is most likely needed, ``(n,)``.
+
+    A class needs the cheapest of the tiers that score best on it; classes that need the same tier pool their
+    probability. For labels that is the most probable label.
+    """
+    needed = class_scores.argmax(axis=1)
+    pooled = np.zeros((len(probabilities), class_scores.shape[1]))
+    for column, tier in enumerate(needed):
+        pooled[:, tier] += probabilities[:, column]
+    most_likely: IntArray = pooled.argmax(axis=1)
+    return most_likely
+
+
+def label_scores(n_tiers: int) -> npt.NDArray[np.float64]:
+    """Return ``class_scores`` for training on labels: a tier will do wherever it is at or above the label."""
+    return np.triu(np.ones((n_tiers, n_tiers)))

@@ -1,0 +1,214 @@
+"""The command line: parsing and printing only."""
+
+import json
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Annotated, Any, BinaryIO
+
+import typer
+
+from learnedrouter.errors import InfeasibleError, InputError
+from learnedrouter.printing import print_report, print_table
+from learnedrouter.tiers import DEFAULT_LADDER
+
+app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, help="The cheapest model that will do.")
+
+Artifact = Annotated[Path, typer.Option("--artifact", help="Folder of the artefact.")]
+DEFAULT_ARTIFACT = Path("models/default")
+Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+Data = Annotated[list[Path], typer.Option("--data", help="Labelled JSON lines: files, or folders of *.jsonl.")]
+
+
+def main() -> None:
+    """Run a command; bad input is one line on standard error, and exit status 2."""
+    try:
+        app()
+    except (InputError, InfeasibleError) as error:
+        print(f"learnedrouter: {error}", file=sys.stderr)
+        sys.exit(2)
+    except BrokenPipeError:
+        sys.exit(1)
+
+
+def print_json(value: Any) -> None:
+    """Print `value` as JSON on standard output."""
+    print(json.dumps(value, ensure_ascii=False, indent=2))
+
+
+@contextmanager
+def progress_bar() -> Iterator[Any]:
+    """Give a `Progress` that draws on standard error, where that is a terminal; elsewhere one line a step."""
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+    console = Console(stderr=True)
+    columns = TextColumn("{task.description:<24}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn()
+    with Progress(*columns, console=console) as bar:
+        steps: dict[str, Any] = {}
+
+        def advance(step: str, done: int, total: int) -> None:
+            if step not in steps:
+                steps[step] = bar.add_task(step, total=total)
+            bar.update(steps[step], completed=done, total=total)
+
+        yield advance
+
+
+@app.command()
+def train(
+    data: Data,
+    out: Annotated[Path, typer.Option(help="Folder to write the artefact to.")] = Path("models/default"),
+    encoder: Annotated[str, typer.Option(help="onnx (all-MiniLM-L6-v2), or a sentence-transformers name or folder.")] = "onnx",
+    precision: Annotated[str, typer.Option(help="Of the compiled encoder: fp32 or int8.")] = "fp32",
+    seed: Annotated[int, typer.Option(help="Of everything random.")] = 0,
+    cache: Annotated[Path, typer.Option(help="Folder that keeps embeddings between trainings.")] = Path(".cache/embeddings"),
+    as_json: Json = False,
+) -> None:
+    """Train a classifier on labelled prompts."""
+    from learnedrouter.training.embed import DEFAULT_MODEL
+    from learnedrouter.training.pipeline import TrainingPlan
+    from learnedrouter.training.pipeline import train as run
+
+    if precision not in ("fp32", "int8"):
+        raise InputError(f"--precision {precision!r}: expected fp32 or int8")
+    files = " ".join(f"--data {path}" for path in data)
+    command = f"learnedrouter train {files} --out {out} --encoder {encoder} --precision {precision} --seed {seed}"
+    model = DEFAULT_MODEL if encoder == "onnx" else encoder
+    with progress_bar() as progress:
+        trained = run(TrainingPlan(tuple(data), out, DEFAULT_LADDER, model, precision, seed, cache, command), progress)  # type: ignore[arg-type]
+    if as_json:
+        print_json({"artifact": str(out), "name": trained.manifest.name, "parity": trained.parity, "report": trained.report.as_dict()})
+        return
+    print(f"{out}: {trained.manifest.name}, threshold {trained.manifest.threshold['value']} ({trained.manifest.threshold['solved_for']})")
+    print_report(trained.report.as_dict())
+
+
+@app.command()
+def evaluate(
+    artifact: Artifact, data: Data, as_json: Json = False, errors: Annotated[int, typer.Option(help="Wrong cases to list.")] = 10
+) -> None:
+    """Judge an artefact on labelled prompts that it has not seen; rows that it was trained on are left out."""
+    from learnedrouter.classifier import artifact as artifacts
+    from learnedrouter.training import dataset
+    from learnedrouter.training.evaluate import evaluate as judge
+    from learnedrouter.training.pipeline import unseen
+
+    classifier = artifacts.load(artifact)
+    rows = dataset.load(data, classifier.ladder)
+    left = unseen(rows, artifact)
+    report = judge(classifier, left).as_dict()
+    if as_json:
+        print_json(report)
+        return
+    if len(left) < len(rows):
+        print(f"{len(rows) - len(left)} rows left out: {artifact} was fitted or tuned on them")
+    print_report(report)
+    shown = [[error["id"], error["needed"], error["predicted"], error["ask"]] for error in report["errors"][:errors]]
+    print_table(f"wrong cases, the surest first ({len(report['errors'])} in all)", ("id", "needed", "predicted", "ask"), shown)
+
+
+@app.command()
+def tune(
+    artifact: Artifact,
+    data: Data,
+    max_under_route: Annotated[float, typer.Option(help="Share of requests that may go to too low a tier.")] = 0.03,
+    confidence: Annotated[float, typer.Option(help="With which probability the promise holds.")] = 0.95,
+    as_json: Json = False,
+) -> None:
+    """Solve for the lowest threshold that keeps a promise on labelled prompts that the artefact has not seen."""
+    import numpy as np
+
+    from learnedrouter.classifier import artifact as artifacts
+    from learnedrouter.training import dataset, threshold
+    from learnedrouter.training.pipeline import unseen
+
+    if not 0 < max_under_route < 1:
+        raise InputError(f"--max-under-route {max_under_route}: expected a share between 0 and 1")
+    classifier = artifacts.load(artifact)
+    rows = unseen(dataset.load(data, classifier.ladder), artifact)
+    sufficiency = classifier.assess([row.ask for row in rows]).sufficiency
+    points = threshold.curve(sufficiency, np.array([row.tier for row in rows]), confidence)
+    point = threshold.solve(points, max_under_route)
+    if as_json:
+        print_json(
+            {
+                "threshold": point.threshold,
+                "rows": len(rows),
+                "under_routed": point.under_routed,
+                "under_route_bound": point.under_route_bound,
+                "spared": point.spared,
+            }
+        )
+        return
+    print(
+        f"threshold {point.threshold}: under-routed {point.under_routed:.1%} of {len(rows)} rows, at most {point.under_route_bound:.1%} "
+        f"with {confidence:.0%} confidence; spares {point.spared:.1%} of the requests that need less than {classifier.ladder.names[-1]}"
+    )
+
+
+@app.command()
+def decide(
+    file: Annotated[str, typer.Argument(help="JSON lines of requests, or - for standard input.")], artifact: Artifact = DEFAULT_ARTIFACT
+) -> None:
+    """Decide for requests, one a line, without calling any model."""
+    from learnedrouter.batch import decisions
+    from learnedrouter.classifier import artifact as artifacts
+
+    classifier = artifacts.load(artifact)
+    with open_input(file) as lines:
+        for decision in decisions(classifier, lines, Path(file)):
+            print(json.dumps(decision, ensure_ascii=False))
+
+
+@app.command()
+def serve(
+    host: Annotated[str | None, typer.Option(help="Address to bind; loopback by default.")] = None,
+    port: Annotated[int | None, typer.Option(help="Port to bind; 0 takes a free one.")] = None,
+    config: Annotated[Path, typer.Option(help="The configuration.")] = Path("router.toml"),
+    artifact: Annotated[Path | None, typer.Option("--artifact", help="Folder of the artefact, in place of the configured one.")] = None,
+    offline: Annotated[bool | None, typer.Option("--offline", help="Call no provider, whatever keys there are.")] = None,
+) -> None:
+    """Serve on HTTP."""
+    from learnedrouter.config import load_settings
+    from learnedrouter.service.server import run
+
+    run(load_settings(config, host=host, port=port, artifact=artifact, offline=offline))
+
+
+@app.command()
+def demo(
+    url: Annotated[str, typer.Option(help="Where the service runs.")] = "http://127.0.0.1:8080",
+    as_json: Json = False,
+) -> None:
+    """Send a dozen varied requests to a running service, and show what became of them."""
+    from learnedrouter.demo import run_demo
+
+    rows = run_demo(url)
+    if as_json:
+        print_json(rows)
+        return
+    shown = [
+        [row["ask"], row["tier"], f"{row['confidence']:.2f}", row["model"], _usd(row["cost_usd"]), _usd(row["baseline_usd"])]
+        for row in rows
+    ]
+    print_table(f"{len(rows)} requests to {url}", ("ask", "tier", "confidence", "model", "cost, USD", "all at the top tier, USD"), shown)
+
+
+@contextmanager
+def open_input(name: str) -> Iterator[BinaryIO]:
+    """Give a file to read, or standard input for ``-``."""
+    if name == "-":
+        yield sys.stdin.buffer
+        return
+    try:
+        file = open(name, "rb")  # noqa: SIM115 (closed below, past what opening it may raise)
+    except OSError as error:
+        raise InputError(f"{name}: {error.strerror}; expected a file of JSON lines") from error
+    with file:
+        yield file
+
+
+def _usd(value: float | None) -> str:
+    return "unknown" if value is None else f"{value:.6f}"

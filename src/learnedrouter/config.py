@@ -1,0 +1,188 @@
+"""Settings: ``router.toml``, over it the environment (and ``.env``). Read once, when asked; never at import."""
+
+import os
+import tomllib
+from collections.abc import Mapping
+from decimal import Decimal
+from itertools import pairwise
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from dotenv import dotenv_values
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, model_validator
+from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
+
+from learnedrouter.errors import ConfigError, InputError
+from learnedrouter.pricing import Price, list_price
+from learnedrouter.tiers import Ladder
+
+Capability = Literal["images", "tools", "json_schema"]
+Mtok = Annotated[Decimal, Field(ge=0)]
+Positive = Annotated[int, Field(gt=0)]
+Seconds = Annotated[float, Field(gt=0)]
+
+
+class _Section(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class PriceSettings(_Section):
+    """A price in USD per million tokens."""
+
+    input_mtok: Mtok
+    output_mtok: Mtok
+    cache_read_mtok: Mtok | None = None
+    cache_write_mtok: Mtok | None = None
+
+
+class ModelSettings(_Section):
+    """A model, by the name that requests, answers and bills use."""
+
+    provider: str
+    upstream_model: str = ""
+    context_window: Positive = 128_000
+    max_output_tokens: Positive = 4_096
+    timeout_seconds: Seconds = 60.0
+    supports: frozenset[Capability] = frozenset()
+    price: PriceSettings | None = None
+
+
+class ProviderSettings(_Section):
+    """An account at a provider; `kind` is the dialect that it speaks."""
+
+    kind: Literal["openai", "anthropic"]
+    api_key_env: str
+    base_url: str | None = None
+
+
+class TierSettings(_Section):
+    """A tier and its models, in the order in which they are tried."""
+
+    name: str
+    models: tuple[str, ...]
+
+
+class BreakerSettings(_Section):
+    """When a model's circuit breaker opens, and for how long."""
+
+    failures: Positive = 5
+    recovery_seconds: Seconds = 30.0
+
+
+class Settings(BaseSettings):
+    """Everything that can be configured; see ``router.toml`` for what each key does."""
+
+    model_config = SettingsConfigDict(env_prefix="LEARNEDROUTER_", env_nested_delimiter="__", extra="forbid", frozen=True)
+
+    version: Literal[1] = 1
+    artifact: Path = Path("models/default")
+    host: str = "127.0.0.1"
+    port: Annotated[int, Field(ge=0, le=65_535)] = 8080
+    offline: bool | None = None
+    threshold: Annotated[float, Field(ge=0, le=1)] | None = None
+    deadline_seconds: Seconds = 120.0
+    max_body_bytes: Positive = 10_485_760
+    expected_output_tokens: Positive = 500
+    breaker: BreakerSettings = BreakerSettings()
+    tiers: tuple[TierSettings, ...]
+    providers: dict[str, ProviderSettings]
+    models: dict[str, ModelSettings]
+    api_keys: dict[str, SecretStr] = {}
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """Let the environment win over the file, whose content comes as init arguments."""
+        return env_settings, init_settings
+
+    @model_validator(mode="after")
+    def _references_hold(self) -> "Settings":
+        for name, model in self.models.items():
+            if model.provider not in self.providers:
+                raise ValueError(f"models.{name}.provider: {model.provider!r} is not one of providers {sorted(self.providers)}")
+        for tier in self.tiers:
+            if not tier.models:
+                raise ValueError(f"tier {tier.name!r}: has no models; expected at least one")
+            if unknown := [name for name in tier.models if name not in self.models]:
+                raise ValueError(f"tier {tier.name!r}: model {unknown[0]!r} is not one of models {sorted(self.models)}")
+        try:
+            _ = self.ladder
+        except InputError as error:
+            raise ValueError(str(error)) from error
+        return self
+
+    @property
+    def ladder(self) -> Ladder:
+        """The tiers' names, cheapest first."""
+        return Ladder(tuple(tier.name for tier in self.tiers))
+
+    @property
+    def is_offline(self) -> bool:
+        """Whether the built-in provider answers in place of all others: asked for, or for want of any key."""
+        return not self.api_keys if self.offline is None else self.offline
+
+    def price(self, model: str) -> Price | None:
+        """Return a model's price: the configured one, else the list price, else None."""
+        settings = self.models[model]
+        if settings.price is None:
+            return list_price(settings.upstream_model or model, settings.provider)
+        return Price(**settings.price.model_dump(), source="router.toml")
+
+
+def load_settings(path: Path, **overrides: Any) -> Settings:
+    """Return the settings of `path`, the environment over it, and `overrides` over both.
+
+    Keys of providers are taken from the environment, and from ``.env`` beside the file where it lacks them.
+
+    Raises
+    ------
+    ConfigError
+        The file is missing or no TOML, or a key is unknown or holds something else than it must; names the key.
+    """
+    try:
+        content = tomllib.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise ConfigError(f"{path}: does not exist; expected a router.toml") from None
+    except (OSError, ValueError) as error:
+        raise ConfigError(f"{path}: not TOML ({error})") from error
+    known: Mapping[str, str | None] = {**dotenv_values(path.parent / ".env"), **os.environ}
+    try:
+        settings = Settings(**content)
+    except ValidationError as error:
+        first = error.errors(include_url=False, include_input=False)[0]
+        where = ".".join(map(str, first["loc"]))
+        raise ConfigError(f"{path}: {where + ': ' if where else ''}{first['msg'].removeprefix('Value error, ')}") from error
+    keys = {name: SecretStr(key) for name, provider in settings.providers.items() if (key := known.get(provider.api_key_env))}
+    chosen = {key: value for key, value in overrides.items() if value is not None}
+    return settings.model_copy(update={"api_keys": keys, **chosen})
+
+
+def warnings(settings: Settings) -> list[str]:
+    """Return what is odd about settings that are valid: an inverted ladder, stale or missing prices."""
+    found = []
+    for model in (name for tier in settings.tiers for name in tier.models):
+        configured = settings.price(model)
+        listed = list_price(settings.models[model].upstream_model or model, settings.models[model].provider)
+        if configured is None:
+            found.append(f"{model}: has no price, in router.toml or in genai-prices; it takes no part in cost figures")
+        elif listed and (configured.input_mtok, configured.output_mtok) != (listed.input_mtok, listed.output_mtok):
+            found.append(
+                f"{model}: configured at {_shown(configured)} USD per million tokens, but listed at {_shown(listed)} ({listed.source})"
+            )
+    priced = [(tier.name, price) for tier in settings.tiers if (price := settings.price(tier.models[0]))]
+    for (lower, cheap), (higher, dear) in pairwise(priced):
+        if dear.input_mtok + dear.output_mtok < cheap.input_mtok + cheap.output_mtok:
+            found.append(
+                f"tier {higher!r} is cheaper ({_shown(dear)}) than {lower!r} under it ({_shown(cheap)}); requests will pay more for less"
+            )
+    return found
+
+
+def _shown(price: Price) -> str:
+    return f"{price.input_mtok.normalize():f} in / {price.output_mtok.normalize():f} out"

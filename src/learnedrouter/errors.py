@@ -1,0 +1,146 @@
+"""Every error that learnedrouter raises, by what the caller can do about it.
+
+LearnedRouterError
+├── InputError                  change what you passed: a file, an option, a request
+│   ├── DatasetError            a line of a data file
+│   ├── ConfigError             a key of router.toml or an environment variable
+│   ├── ArtifactError           a missing, damaged or foreign artefact
+│   └── RequestError            a field of a request (HTTP 4xx)
+├── InfeasibleError             no threshold keeps what was asked for
+├── ProviderError               one call to one model failed
+│   ├── ProviderTimeout         no answer in time                        (falls back)
+│   ├── ProviderUnavailable     no connection, 5xx, 529, unreadable      (falls back)
+│   ├── ProviderRateLimited     429                                      (falls back)
+│   ├── ProviderDenied          401, 402, 403, 404: our key or our name  (falls back to other providers)
+│   └── ProviderRejected        400, 413, 422: the request itself        (does not fall back)
+└── NoModelAnswered             every model of the chain failed
+"""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+
+class LearnedRouterError(Exception):
+    """Root of everything that learnedrouter raises on purpose."""
+
+
+class InputError(LearnedRouterError):
+    """What was passed in cannot be used; the message says what, where, and what was expected."""
+
+
+class DatasetError(InputError):
+    """A data file, or one line of it, cannot be used.
+
+    Parameters
+    ----------
+    path
+        The file.
+    line
+        Line number, from 1; None where the whole file is meant.
+    problem
+        What is wrong, and what was expected.
+    """
+
+    def __init__(self, path: Path | str, line: int | None, problem: str) -> None:
+        where = f"{path}:{line}" if line else str(path)
+        super().__init__(f"{where}: {problem}")
+        self.path, self.line, self.problem = Path(path), line, problem
+
+
+class ConfigError(InputError):
+    """The configuration cannot be used."""
+
+
+class ArtifactError(InputError):
+    """A model artefact is missing, damaged, tampered with, or made for something else."""
+
+
+class RequestError(InputError):
+    """A request cannot be served as it stands.
+
+    Parameters
+    ----------
+    message
+        What is wrong, and what was expected.
+    field
+        The request's field, as a path (``messages[2].content``); None for the body as a whole.
+    status
+        HTTP status to answer with, 400 to 499.
+    """
+
+    def __init__(self, message: str, *, field: str | None = None, status: int = 400) -> None:
+        super().__init__(message)
+        self.field, self.status = field, status
+
+
+class InfeasibleError(LearnedRouterError):
+    """No threshold keeps the promise that was asked for; the message names the nearest one that can be kept."""
+
+
+class ProviderError(LearnedRouterError):
+    """One call to one model failed.
+
+    Parameters
+    ----------
+    message
+        What the provider said, with no key in it.
+    status
+        HTTP status of the provider's answer; None where there was none.
+    retry_after_seconds
+        What the provider asked us to wait; None where it did not say.
+    """
+
+    code = "provider_error"
+
+    def __init__(self, message: str, *, status: int | None = None, retry_after_seconds: float | None = None) -> None:
+        super().__init__(message)
+        self.status, self.retry_after_seconds = status, retry_after_seconds
+
+
+class ProviderTimeout(ProviderError):
+    """The provider did not answer within the attempt's share of the deadline."""
+
+    code = "timeout"
+
+
+class ProviderUnavailable(ProviderError):
+    """No connection, a 5xx or 529, or an answer that cannot be read."""
+
+    code = "unavailable"
+
+
+class ProviderRateLimited(ProviderError):
+    """429: the provider's limit on our key is reached."""
+
+    code = "rate_limited"
+
+
+class ProviderDenied(ProviderError):
+    """401, 402, 403 or 404: the key or the model name that *we* configured; never the caller's fault."""
+
+    code = "denied"
+
+
+class ProviderRejected(ProviderError):
+    """400, 413 or 422: the provider read the request and refused it."""
+
+    code = "rejected"
+
+
+class NoModelAnswered(LearnedRouterError):
+    """Every model that could have served the request failed, or was not tried.
+
+    Parameters
+    ----------
+    message
+        One line that names the models and what each said.
+    attempts
+        What was tried, in order (``providers.fallback.Attempt``).
+    cause
+        The error that decided the outcome; None where the chain was empty or every breaker was open.
+    """
+
+    def __init__(self, message: str, *, attempts: Sequence[Any], cause: ProviderError | None) -> None:
+        super().__init__(message)
+        self.attempts, self.cause = tuple(attempts), cause

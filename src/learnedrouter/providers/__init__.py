@@ -1,0 +1,1 @@
+"""Calling models through their providers' SDKs; one SDK a file."""

@@ -1,0 +1,82 @@
+"""OpenAI, and every endpoint that speaks its chat completions (`base_url`), through the openai SDK.
+
+Bodies are posted and answers read as they are, by the SDK's raw request method: no field is lost to the SDK's types.
+"""
+
+import json
+from collections.abc import Mapping
+from typing import Any
+
+import httpx2
+import openai
+
+from learnedrouter.chat import Completion, Dialect
+from learnedrouter.dialects import openai_chat
+from learnedrouter.errors import ProviderError, ProviderTimeout, ProviderUnavailable
+from learnedrouter.providers.base import error_for_status, without_key
+
+
+class OpenAIProvider:
+    """An account at OpenAI or at a compatible endpoint.
+
+    Parameters
+    ----------
+    api_key
+        Never shown in errors, logs or reprs.
+    base_url
+        The endpoint, ending before ``/chat/completions``; None is OpenAI's own.
+    http_client
+        The HTTP client to use; by default the SDK makes its own.
+    """
+
+    dialect = Dialect.OPENAI
+
+    def __init__(self, api_key: str, base_url: str | None = None, http_client: httpx2.AsyncClient | None = None) -> None:
+        self._key = api_key
+        self._client = openai.AsyncOpenAI(api_key=api_key, base_url=base_url, max_retries=0, http_client=http_client)
+
+    async def complete(self, body: Mapping[str, Any], *, timeout_seconds: float) -> Completion:
+        """See `Provider.complete`."""
+        try:
+            response = await self._client.post(
+                "/chat/completions", cast_to=httpx2.Response, body=dict(body), options={"timeout": timeout_seconds}
+            )
+        except openai.OpenAIError as error:
+            raise map_error(error, self._key) from error
+        return read_completion(response.content)
+
+    async def aclose(self) -> None:
+        """See `Provider.aclose`."""
+        await self._client.close()
+
+
+def map_error(error: openai.OpenAIError, key: str) -> ProviderError:
+    """Return what one of the SDK's errors means."""
+    message = without_key(str(error), key)
+    if isinstance(error, openai.APITimeoutError):
+        return ProviderTimeout(message)
+    if isinstance(error, openai.APIStatusError):
+        return error_for_status(error.status_code, message, error.response.headers)
+    return ProviderUnavailable(message)
+
+
+def read_completion(content: bytes) -> Completion:
+    """Return a chat completion from its JSON.
+
+    Raises
+    ------
+    ProviderUnavailable
+        It is no chat completion: a proxy's error page, a cut answer.
+    """
+    try:
+        body = json.loads(content)
+        choice = body["choices"][0]
+        return Completion(
+            text=openai_chat.read_text(choice["message"]),
+            tool_calls=openai_chat.read_tool_calls(choice["message"]),
+            finish_reason=openai_chat.read_finish_reason(choice.get("finish_reason")),
+            usage=openai_chat.read_usage(body.get("usage")),
+            body=body,
+        )
+    except (ValueError, LookupError, TypeError, AttributeError) as error:
+        raise ProviderUnavailable(f"the answer is no chat completion ({type(error).__name__}: {error})") from error

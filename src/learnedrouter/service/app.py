@@ -1,0 +1,49 @@
+"""The application: loads the router when it starts, closes it when it ends."""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+
+from fastapi import FastAPI
+
+from learnedrouter.config import Settings
+from learnedrouter.errors import LearnedRouterError
+from learnedrouter.service.routes import HANDLERS, router
+from learnedrouter.service.state import ServiceState
+from learnedrouter.service.wiring import make_router
+from learnedrouter.sinks.log import LogSink
+from learnedrouter.sinks.metrics import MetricsSink
+
+
+def create_app(settings: Settings, on_failure: Callable[[LearnedRouterError], None]) -> FastAPI:
+    """Return the service's application.
+
+    Nothing is loaded or connected before it starts; then the artefact is loaded beside the event loop, and ``/readyz``
+    tells when it is done.
+
+    Parameters
+    ----------
+    on_failure
+        Told why the router cannot be made; the application then never becomes ready.
+    """
+
+    @asynccontextmanager
+    async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+        state = ServiceState(settings, MetricsSink())
+        app.state.service = state
+        loading = asyncio.create_task(_load(state, on_failure))
+        yield
+        await loading  # a thread that loads cannot be interrupted
+        if state.router:
+            await state.router.aclose()
+
+    app = FastAPI(title="learnedrouter", summary="The cheapest model that will do", lifespan=lifespan, exception_handlers=HANDLERS)
+    app.include_router(router)
+    return app
+
+
+async def _load(state: ServiceState, on_failure: Callable[[LearnedRouterError], None]) -> None:
+    try:
+        state.router = await asyncio.to_thread(make_router, state.settings, (state.metrics, LogSink()))
+    except LearnedRouterError as error:
+        on_failure(error)

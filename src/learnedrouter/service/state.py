@@ -1,0 +1,51 @@
+"""What a running service holds; made in the lifespan, handed to the endpoints."""
+
+from dataclasses import dataclass
+
+from starlette.requests import Request
+
+from learnedrouter.config import Settings
+from learnedrouter.errors import LearnedRouterError
+from learnedrouter.router import Router
+from learnedrouter.sinks.metrics import MetricsSink
+
+
+class NotReady(LearnedRouterError):
+    """The artefact is still being loaded."""
+
+
+@dataclass
+class ServiceState:
+    """The parts of a running service.
+
+    Parameters
+    ----------
+    settings
+        As they were read at start.
+    metrics
+        The metrics sink.
+    router
+        None until the artefact is loaded.
+    """
+
+    settings: Settings
+    metrics: MetricsSink
+    router: Router | None = None
+
+    def ready_router(self) -> Router:
+        """Return the router.
+
+        Raises
+        ------
+        NotReady
+            The artefact is still being loaded.
+        """
+        if self.router is None:
+            raise NotReady("the classifier is still being loaded; try again in a moment")
+        return self.router
+
+
+def service_state(request: Request) -> ServiceState:
+    """Return the state of the service that `request` came to."""
+    state: ServiceState = request.app.state.service
+    return state

@@ -1,0 +1,72 @@
+"""From settings to a router: the one place where parts are chosen and put together."""
+
+from collections.abc import Callable, Mapping, Sequence
+
+from learnedrouter.chat import ModelRef
+from learnedrouter.classifier import artifact
+from learnedrouter.classifier.worker import ClassifierWorker
+from learnedrouter.config import Settings
+from learnedrouter.errors import ConfigError
+from learnedrouter.planning import RoutedModel
+from learnedrouter.providers.anthropic import AnthropicProvider
+from learnedrouter.providers.base import Provider
+from learnedrouter.providers.fallback import FallbackChain, Link
+from learnedrouter.providers.offline import OfflineProvider
+from learnedrouter.providers.openai import OpenAIProvider
+from learnedrouter.router import Limits, Router, Sink
+
+_KINDS: Mapping[str, Callable[[str, str | None], Provider]] = {"openai": OpenAIProvider, "anthropic": AnthropicProvider}
+
+
+def make_router(settings: Settings, sinks: Sequence[Sink]) -> Router:
+    """Load the artefact, and return a router over the configured models. Takes a second or two.
+
+    Raises
+    ------
+    ArtifactError
+        The artefact cannot be used.
+    ConfigError
+        It was trained for another ladder than the configured one.
+    """
+    classifier = artifact.load(settings.artifact)
+    if classifier.ladder != settings.ladder:
+        raise ConfigError(
+            f"{settings.artifact} was trained for the tiers {', '.join(classifier.ladder.names)}; "
+            f"the configuration has {', '.join(settings.ladder.names)}"
+        )
+    chain = FallbackChain(make_providers(settings), failures=settings.breaker.failures, recovery_seconds=settings.breaker.recovery_seconds)
+    limits = Limits(settings.deadline_seconds, settings.expected_output_tokens, settings.threshold)
+    return Router(ClassifierWorker(classifier), make_models(settings), chain, sinks, limits)
+
+
+def make_providers(settings: Settings) -> Mapping[str, Provider]:
+    """Return a provider for each account that has a key; offline, the built-in one in place of all."""
+    if settings.is_offline:
+        return dict.fromkeys(settings.providers, OfflineProvider())
+    return {
+        name: _KINDS[account.kind](settings.api_keys[name].get_secret_value(), account.base_url)
+        for name, account in settings.providers.items()
+        if name in settings.api_keys
+    }
+
+
+def make_models(settings: Settings) -> list[RoutedModel]:
+    """Return the models that can be called, tier by tier: those of providers that have a key, offline all of them."""
+    return [
+        _routed_model(settings, tier.name, name)
+        for tier in settings.tiers
+        for name in tier.models
+        if settings.is_offline or settings.models[name].provider in settings.api_keys
+    ]
+
+
+def _routed_model(settings: Settings, tier: str, name: str) -> RoutedModel:
+    model = settings.models[name]
+    link = Link(
+        ref=ModelRef(model.provider, name),
+        tier=tier,
+        upstream_model=name if settings.is_offline else model.upstream_model or name,
+        max_output_tokens=model.max_output_tokens,
+        timeout_seconds=model.timeout_seconds,
+    )
+    return RoutedModel(link, settings.price(name), model.context_window, model.supports)

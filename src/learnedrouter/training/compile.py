@@ -1,0 +1,78 @@
+"""Compiling a sentence-transformers model into an encoder that serves without torch, and proving that it is the same."""
+
+import warnings
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+import torch
+from onnxruntime.quantization import QuantType, quantize_dynamic
+from sentence_transformers import SentenceTransformer
+
+from learnedrouter.classifier.encoder import EncoderSpec, OnnxEncoder
+from learnedrouter.classifier.features import FloatArray
+from learnedrouter.errors import InputError
+
+Precision = Literal["fp32", "int8"]
+MIN_COSINE = 0.999
+"""What a compiled fp32 encoder must reach against sentence-transformers on every text; rounding alone stays above 0.99999."""
+
+
+class _Sentence(torch.nn.Module):
+    """A sentence-transformers model as a plain function of tensors, pooling and normalisation included."""
+
+    def __init__(self, model: SentenceTransformer) -> None:
+        super().__init__()
+        self.model = model
+
+    def forward(self, input_ids: torch.Tensor, attention_mask: torch.Tensor) -> torch.Tensor:
+        vector = self.model({"input_ids": input_ids, "attention_mask": attention_mask})["sentence_embedding"]
+        return torch.nn.functional.normalize(vector, dim=1)
+
+
+def compile_onnx(model: SentenceTransformer, source: str, folder: Path, precision: Precision) -> OnnxEncoder:
+    """Write `model` as an ONNX encoder into `folder`, and return it loaded.
+
+    Raises
+    ------
+    InputError
+        The model cannot be compiled: it is no transformer with a fast tokenizer.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    weights = folder / "model.onnx"
+    tokenizer = getattr(model.tokenizer, "backend_tokenizer", None)
+    if tokenizer is None:
+        raise InputError(f"encoder {source!r}: has no fast tokenizer, so it cannot be compiled")
+    tokenizer.no_truncation()
+    tokenizer.no_padding()
+    tokenizer.save(str(folder / "tokenizer.json"))
+    sample = model.tokenizer(["a first text", "and a second, longer one"], return_tensors="pt", padding=True)
+    try:
+        with warnings.catch_warnings(), torch.no_grad():
+            warnings.simplefilter("ignore")  # the tracer's remarks on constants; what matters is checked by parity
+            torch.onnx.export(
+                _Sentence(model).eval(),
+                (sample["input_ids"], sample["attention_mask"]),
+                str(weights),
+                input_names=["input_ids", "attention_mask"],
+                output_names=["embedding"],
+                dynamic_axes={name: {0: "batch", 1: "tokens"} for name in ("input_ids", "attention_mask")} | {"embedding": {0: "batch"}},
+                opset_version=17,
+                dynamo=False,  # the newer exporter needs onnxscript, and gives no faster graph for this kind of model
+            )
+    except Exception as error:  # the exporter raises whatever the model's code does
+        raise InputError(f"encoder {source!r}: cannot be compiled to ONNX ({error})") from error
+    if precision == "int8":
+        whole = weights.rename(folder / "fp32.onnx")
+        quantize_dynamic(whole, weights, weight_type=QuantType.QInt8)
+        whole.unlink()
+    dimension = model.get_embedding_dimension()
+    EncoderSpec("onnx", source, int(dimension or 0), int(model.max_seq_length or 512), precision).save(folder)
+    return OnnxEncoder(folder)
+
+
+def parity(encoder: OnnxEncoder, texts: Sequence[str], reference: FloatArray) -> float:
+    """Return the smallest cosine between what `encoder` makes of `texts` and the reference embeddings ``(n, d)``."""
+    vectors, _ = encoder.encode(texts)
+    return float(np.min(np.sum(vectors * reference, axis=1)))

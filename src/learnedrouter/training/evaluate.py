@@ -1,0 +1,198 @@
+"""Judging a classifier on labelled rows that it has not seen: figures with intervals, slices, and fair controls."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from sklearn.metrics import confusion_matrix, f1_score
+
+from learnedrouter.classifier.features import IntArray
+from learnedrouter.classifier.model import Assessment, TierClassifier
+from learnedrouter.errors import InputError
+from learnedrouter.tiers import Ladder
+from learnedrouter.training.dataset import LabelledRow
+from learnedrouter.training.threshold import route
+
+RESAMPLES = 1_000
+CALIBRATION_BINS = 15
+"""Equal-width bins of the calibration error, as in Guo et al. 2017."""
+
+SLICE_MINIMUM = 20
+"""Smaller slices say nothing and are left out."""
+
+LENGTHS = ((0, 60, "short (< 60 characters)"), (60, 400, "medium (60-400)"), (400, 2_000, "long (400-2,000)"), (2_000, 10**9, "very long"))
+
+
+@dataclass(frozen=True, slots=True)
+class Figure:
+    """A figure and its 95 % bootstrap interval."""
+
+    value: float
+    low: float
+    high: float
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """What `evaluate` found.
+
+    Parameters
+    ----------
+    rows
+        How many rows it is about.
+    threshold
+        The threshold that routing was judged at.
+    figures
+        By name: accuracy, macro_f1, acceptable, under_route, over_route, spared, calibration_error.
+    recall
+        By tier: share of the rows that need it which were predicted so.
+    confusion : (n_tiers, n_tiers)
+        Rows by needed tier (down) and predicted tier (across).
+    slices
+        By slice: rows, accuracy, macro-F1, under-route.
+    controls
+        By router: under-route, over-route and spared of routers that look at nothing.
+    errors
+        Rows whose predicted tier is wrong, the surest first.
+    """
+
+    rows: int
+    threshold: float
+    figures: Mapping[str, Figure]
+    recall: Mapping[str, float]
+    confusion: Sequence[Sequence[int]]
+    slices: Mapping[str, Mapping[str, float]]
+    controls: Mapping[str, Mapping[str, float]]
+    errors: Sequence[Mapping[str, Any]]
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return the report as plain values, ready for JSON."""
+        return asdict(self)
+
+
+def evaluate(classifier: TierClassifier, rows: Sequence[LabelledRow], *, seed: int = 0) -> Report:
+    """Judge `classifier` on `rows`.
+
+    Raises
+    ------
+    InputError
+        There are no rows.
+    """
+    if not rows:
+        raise InputError("no rows to evaluate on")
+    return report(classifier.assess([row.ask for row in rows]), rows, classifier.ladder, classifier.threshold, seed=seed)
+
+
+def report(assessment: Assessment, rows: Sequence[LabelledRow], ladder: Ladder, threshold: float, *, seed: int = 0) -> Report:
+    """Judge what a classifier holds of `rows`; see `evaluate`."""
+    needed = np.array([row.tier for row in rows], dtype=np.intp)
+    routed = route(assessment.sufficiency, threshold)
+    predicted = assessment.predicted
+    acceptable = np.array([tier in row.acceptable for tier, row in zip(predicted.tolist(), rows, strict=True)])
+    measures: dict[str, Callable[[IntArray], float]] = {
+        "accuracy": lambda at: float((predicted[at] == needed[at]).mean()),
+        "macro_f1": lambda at: macro_f1(needed[at], predicted[at]),
+        "acceptable": lambda at: float(acceptable[at].mean()),
+        "under_route": lambda at: float((routed[at] < needed[at]).mean()),
+        "over_route": lambda at: float((routed[at] > needed[at]).mean()),
+        "spared": lambda at: spared(needed[at], routed[at], ladder.top),
+        "calibration_error": lambda at: calibration_error(assessment.sufficiency[at], needed[at]),
+    }
+    confusion = confusion_matrix(needed, predicted, labels=range(len(ladder)))
+    return Report(
+        rows=len(rows),
+        threshold=threshold,
+        figures={name: bootstrap(measure, len(rows), seed) for name, measure in measures.items()},
+        recall={name: float(confusion[tier, tier] / max(confusion[tier].sum(), 1)) for tier, name in enumerate(ladder.names)},
+        confusion=confusion.tolist(),
+        slices=_slices(rows, needed, predicted, routed),
+        controls=_controls(needed, routed, ladder, seed),
+        errors=_errors(assessment, rows, ladder),
+    )
+
+
+def macro_f1(needed: IntArray, predicted: IntArray) -> float:
+    """Return the mean F1 of the tiers that occur in `needed`."""
+    return float(f1_score(needed, predicted, labels=np.unique(needed), average="macro", zero_division=0.0))
+
+
+def spared(needed: IntArray, routed: IntArray, top: int) -> float:
+    """Return the share of the rows needing less than the top tier that did not go there."""
+    spareable = needed < top
+    return float((routed[spareable] < top).mean()) if spareable.any() else 0.0
+
+
+def calibration_error(sufficiency: npt.NDArray[np.float64], needed: IntArray) -> float:
+    """Return the expected calibration error of sufficiency itself, over all tiers but the top one.
+
+    Each row gives a point a tier: its sufficiency, and whether the tier was enough. The points fall into
+    `CALIBRATION_BINS` bins of equal width; the error is the mean gap between the two, weighted by the bins' sizes.
+    """
+    tiers = sufficiency.shape[1] - 1
+    claimed = sufficiency[:, :tiers].ravel()
+    enough = (needed[:, None] <= np.arange(tiers)).ravel()
+    bins = np.minimum((claimed * CALIBRATION_BINS).astype(np.intp), CALIBRATION_BINS - 1)
+    gaps = np.bincount(bins, claimed - enough, CALIBRATION_BINS)
+    return float(np.abs(gaps).sum() / len(claimed))
+
+
+def bootstrap(measure: Callable[[IntArray], float], rows: int, seed: int) -> Figure:
+    """Return `measure` over all rows, with the middle 95 % of what it is over resamples of them."""
+    rng = np.random.default_rng(seed)
+    resampled = [measure(rng.integers(0, rows, rows)) for _ in range(RESAMPLES)]
+    low, high = np.quantile(resampled, [0.025, 0.975])
+    return Figure(measure(np.arange(rows)), float(low), float(high))
+
+
+def _slices(rows: Sequence[LabelledRow], needed: IntArray, predicted: IntArray, routed: IntArray) -> dict[str, dict[str, float]]:
+    members: dict[str, list[int]] = {}
+    for place, row in enumerate(rows):
+        length = next(name for low, high, name in LENGTHS if low <= row.ask.characters < high)
+        language = {"language: other than English"} if row.language not in ("en", "unknown") else {"language: English"}
+        for name in {f"length: {length}"} | language | row.slices:
+            members.setdefault(name, []).append(place)
+    return {
+        name: {
+            "rows": len(places),
+            "accuracy": float((predicted[places] == needed[places]).mean()),
+            "macro_f1": macro_f1(needed[places], predicted[places]),
+            "under_route": float((routed[places] < needed[places]).mean()),
+        }
+        for name, places in sorted(members.items())
+        if len(places) >= SLICE_MINIMUM
+    }
+
+
+def _controls(needed: IntArray, routed: IntArray, ladder: Ladder, seed: int) -> dict[str, dict[str, float]]:
+    shuffled = np.random.default_rng(seed).permutation(routed)
+    routers = {
+        "this router": routed,
+        "random, same tier shares": shuffled,
+        "always cheapest": np.zeros_like(needed),
+        "always strongest": np.full_like(needed, ladder.top),
+    }
+    return {
+        name: {
+            "under_route": float((tiers < needed).mean()),
+            "over_route": float((tiers > needed).mean()),
+            "spared": spared(needed, tiers, ladder.top),
+        }
+        for name, tiers in routers.items()
+    }
+
+
+def _errors(assessment: Assessment, rows: Sequence[LabelledRow], ladder: Ladder) -> list[dict[str, Any]]:
+    wrong = [
+        {
+            "id": row.id,
+            "needed": ladder.names[row.tier],
+            "predicted": ladder.names[predicted],
+            "sufficiency": dict(zip(ladder.names, np.round(sufficiency, 4).tolist(), strict=True)),
+            "ask": " ".join(row.ask.text.split())[:120],
+        }
+        for row, predicted, sufficiency in zip(rows, assessment.predicted.tolist(), assessment.sufficiency, strict=True)
+        if predicted != row.tier
+    ]
+    return sorted(wrong, key=lambda error: -error["sufficiency"][error["predicted"]])

@@ -1,0 +1,97 @@
+"""Solving for the threshold: from a promise on held-out labels to a number."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+from scipy.stats import binomtest
+
+from learnedrouter.classifier.features import IntArray
+from learnedrouter.errors import InfeasibleError, InputError
+from learnedrouter.tiers import choose_tier
+
+GRID = tuple(np.round(np.linspace(0.0, 1.0, 201), 3).tolist())
+"""Thresholds that are looked at."""
+
+DEFAULT_MAX_UNDER_ROUTE, DEFAULT_CONFIDENCE = 0.03, 0.95
+
+
+@dataclass(frozen=True, slots=True)
+class Point:
+    """What one threshold does on held-out rows.
+
+    Parameters
+    ----------
+    threshold
+        In [0, 1].
+    under_routed, over_routed
+        Share of all rows that went to a tier below, or above, the one they need.
+    spared
+        Share of the rows needing less than the top tier that did not go to the top tier.
+    under_route_bound
+        Upper confidence bound on `under_routed` for new rows from the same source.
+    """
+
+    threshold: float
+    under_routed: float
+    over_routed: float
+    spared: float
+    under_route_bound: float
+
+
+def route(sufficiency: npt.NDArray[np.float64], threshold: float) -> IntArray:
+    """Return the tier that the rule gives each row of ``(n, n_tiers)``."""
+    return np.array([choose_tier(row, threshold) for row in sufficiency.tolist()], dtype=np.intp)
+
+
+def curve(sufficiency: npt.NDArray[np.float64], needed: IntArray, confidence: float, thresholds: Sequence[float] = GRID) -> list[Point]:
+    """Return what each threshold does on rows whose needed tiers are known.
+
+    The bound is Clopper and Pearson's, exact for a binomial, one-sided at `confidence`.
+
+    Raises
+    ------
+    InputError
+        There are no rows, or `confidence` is outside (0, 1).
+    """
+    if len(needed) == 0:
+        raise InputError("no rows to solve the threshold on")
+    if not 0 < confidence < 1:
+        raise InputError(f"confidence {confidence}: expected a number between 0 and 1")
+    top = sufficiency.shape[1] - 1
+    points = []
+    for threshold in thresholds:
+        routed = route(sufficiency, threshold)
+        under = int((routed < needed).sum())
+        bound = binomtest(under, len(needed), alternative="less").proportion_ci(confidence, method="exact").high
+        spareable = needed < top
+        spared = float((routed[spareable] < top).mean()) if spareable.any() else 0.0
+        points.append(Point(threshold, under / len(needed), float((routed > needed).mean()), spared, float(bound)))
+    return points
+
+
+def solve(points: Sequence[Point], max_under_route: float) -> Point:
+    """Return the point of the lowest threshold that keeps under-routing under `max_under_route`, by its bound.
+
+    Thresholds are tested from the highest down, and the walk stops at the first that fails (fixed-sequence testing;
+    Angelopoulos et al. 2021, "Learn then Test", section 2.3): so the bound holds for the one that was picked, although
+    many were looked at.
+
+    Raises
+    ------
+    InfeasibleError
+        Not even the highest keeps it: there are too few rows. Names the tightest bound there is.
+    """
+    kept: Point | None = None
+    for point in sorted(points, key=lambda point: -point.threshold):
+        if point.under_route_bound > max_under_route:
+            break
+        kept = point
+    if kept is None:
+        nearest = min(points, key=lambda point: point.under_route_bound)
+        raise InfeasibleError(
+            f"infeasible: under-routing at most {max_under_route:.1%} cannot be promised from these rows; "
+            f"the nearest that can is {nearest.under_route_bound:.1%}, at threshold {nearest.threshold}"
+        )
+    return kept
