@@ -132,3 +132,19 @@ class Completion:
     finish_reason: FinishReason
     usage: Usage
     body: Mapping[str, Any] = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Chunk:
+    """One server-sent event of a streamed answer.
+
+    Parameters
+    ----------
+    event
+        Its name in Anthropic's dialect; OpenAI's events have none.
+    data
+        What it says, in the dialect of the stream. OpenAI's closing ``[DONE]`` says nothing and is no chunk.
+    """
+
+    event: str | None
+    data: Mapping[str, Any]

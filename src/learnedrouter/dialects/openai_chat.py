@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, cast, get_args
 
 from learnedrouter.chat import ChatRequest, Dialect, FinishReason, Needs, Role, ToolCall, Turn, Usage
-from learnedrouter.dialects.reading import expect, optional, required, shown
+from learnedrouter.dialects.reading import count, objects, optional, positive, required, section, shown
 from learnedrouter.errors import RequestError
 
 ROLES: Mapping[str, Role] = {
@@ -28,56 +28,57 @@ def read_request(body: Mapping[str, Any]) -> ChatRequest:
     RequestError
         A field that routing reads has the wrong shape; names the field.
     """
-    messages = required(body, "messages", list, "messages")
-    if not messages:
+    if not required(body, "messages", list, "messages"):
         raise RequestError("messages: is empty; expected at least one message", field="messages")
-    turns, images = [], False
-    for place, message in enumerate(messages):
-        field = f"messages[{place}]"
-        role = ROLES.get(required(expect(message, dict, field), "role", str, f"{field}.role"))
-        if role is None:
-            raise RequestError(f"{field}.role: {shown(message['role'])} is not one of {', '.join(ROLES)}", field=f"{field}.role")
-        text, pictured = _read_content(message.get("content"), f"{field}.content")
-        turns.append(Turn(role, text))
-        images |= pictured
-    if not any(turn.role in ("user", "tool") and turn.text.strip() for turn in turns) and not images:
+    turns: list[Turn] = []
+    kinds: set[str] = set()
+    for field, message in objects(body["messages"], "messages"):
+        role = read_role(message, field)
+        turns.append(Turn(role, read_content(message.get("content"), f"{field}.content")))
+        if isinstance(parts := message.get("content"), list):
+            kinds |= {part["type"] for part in parts}
+    if not kinds - {"text", "refusal"} and not any(turn.role in ("user", "tool") and turn.text.strip() for turn in turns):
         raise RequestError("messages: no user message holds any text", field="messages")
+    optional(body, "stream", bool)
     form = optional(body, "response_format", dict) or {}
-    limit = optional(body, "max_completion_tokens", int) or optional(body, "max_tokens", int)
-    if limit is not None and limit < 1:
-        raise RequestError(f"max_tokens: {limit} is not a positive integer", field="max_tokens")
     needs = Needs(
-        images=images,
+        images="image_url" in kinds,
         tools=bool(optional(body, "tools", list)),
         json_schema=form.get("type") == "json_schema",
-        output_tokens=limit,
+        output_tokens=positive(body, "max_completion_tokens") or positive(body, "max_tokens"),
     )
     return ChatRequest(Dialect.OPENAI, body, tuple(turns), needs)
 
 
-def _read_content(content: Any, field: str) -> tuple[str, bool]:
-    """Return the text of a message's content, and whether there is an image in it."""
+def read_role(message: Mapping[str, Any], field: str) -> Role:
+    """Return whose message it is."""
+    name = required(message, "role", str, f"{field}.role")
+    if name not in ROLES:
+        raise RequestError(f"{field}.role: {shown(name)} is not one of {', '.join(ROLES)}", field=f"{field}.role")
+    return ROLES[name]
+
+
+def read_content(content: Any, field: str) -> str:
+    """Return the text of a message's content, its parts on lines of their own."""
     if content is None or isinstance(content, str):
-        return content or "", False
-    texts, images = [], False
-    for place, part in enumerate(expect(content, list, field)):
-        kind = required(expect(part, dict, f"{field}[{place}]"), "type", str, f"{field}[{place}].type")
-        if kind == "text":
-            texts.append(required(part, "text", str, f"{field}[{place}].text"))
-        images |= kind == "image_url"
-    return "\n".join(texts), images
+        return content or ""
+    texts = []
+    for place, part in objects(content, field):
+        if required(part, "type", str, f"{place}.type") == "text":
+            texts.append(required(part, "text", str, f"{place}.text"))
+    return "\n".join(texts)
 
 
 def read_text(message: Mapping[str, Any]) -> str:
     """Return what a message of an answer says to its reader, refusals included."""
-    return _read_content(message.get("content"), "content")[0] or message.get("refusal") or ""
+    return read_content(message.get("content"), "content") or message.get("refusal") or ""
 
 
 def read_tool_calls(message: Mapping[str, Any]) -> tuple[ToolCall, ...]:
     """Return the tool calls of an assistant message, in order."""
     calls: Sequence[Mapping[str, Any]] = message.get("tool_calls") or ()
     return tuple(
-        ToolCall(call.get("id", ""), call["function"]["name"], call["function"].get("arguments") or "{}")
+        ToolCall(call.get("id") or "", call["function"]["name"], call["function"].get("arguments") or "{}")
         for call in calls
         if "function" in call
     )
@@ -98,12 +99,13 @@ def read_usage(usage: Mapping[str, Any] | None) -> Usage:
     """
     if not usage:
         return Usage()
-    prompt, output = usage.get("prompt_tokens"), usage.get("completion_tokens")
-    cached = (usage.get("prompt_tokens_details") or {}).get("cached_tokens") or usage.get("prompt_cache_hit_tokens") or 0
-    reasoning = (usage.get("completion_tokens_details") or {}).get("reasoning_tokens") or 0
+    prompt, details = count(usage, "prompt_tokens"), section(usage, "prompt_tokens_details")
+    cached = count(details, "cached_tokens") or count(usage, "prompt_cache_hit_tokens") or 0
+    written = count(details, "cache_write_tokens") or 0
     return Usage(
-        input_tokens=None if prompt is None else max(prompt - cached, 0),
+        input_tokens=None if prompt is None else max(prompt - cached - written, 0),
         cache_read_tokens=cached,
-        output_tokens=output,
-        reasoning_tokens=reasoning,
+        cache_write_tokens=written,
+        output_tokens=count(usage, "completion_tokens"),
+        reasoning_tokens=count(section(usage, "completion_tokens_details"), "reasoning_tokens") or 0,
     )

@@ -1,13 +1,14 @@
 """Reading untrusted JSON field by field, so that each error names the field, the value and what was expected."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any, TypeVar
 
-from learnedrouter.errors import RequestError
+from learnedrouter.errors import ProviderUnavailable, RequestError
 
 T = TypeVar("T")
 
-_KINDS = {str: "a string", list: "an array", dict: "an object", int: "an integer", bool: "true or false"}
+_KINDS = {str: "a string", list: "an array", dict: "an object", int: "an integer", float: "a number", bool: "true or false"}
 _SHOWN_CHARACTERS = 60
 
 
@@ -18,16 +19,17 @@ def shown(value: Any) -> str:
 
 
 def expect(value: Any, kind: type[T], field: str) -> T:
-    """Return `value` if it is a `kind`.
+    """Return `value` if it is a `kind`; a float may be written as an integer.
 
     Raises
     ------
     RequestError
         It is not; names `field`.
     """
-    if not isinstance(value, kind) or (kind is int and isinstance(value, bool)):
+    right = isinstance(value, (int, float) if kind is float else kind)
+    if not right or (kind in (int, float) and isinstance(value, bool)):
         raise RequestError(f"{field}: {shown(value)} is not {_KINDS[kind]}", field=field)
-    return value
+    return value  # type: ignore[no-any-return]
 
 
 def optional(body: Mapping[str, Any], key: str, kind: type[T], field: str | None = None) -> T | None:
@@ -41,3 +43,44 @@ def required(body: Mapping[str, Any], key: str, kind: type[T], field: str) -> T:
     if key not in body:
         raise RequestError(f"{field}: is missing", field=field)
     return expect(body[key], kind, field)
+
+
+def objects(value: Any, field: str) -> Iterator[tuple[str, dict[str, Any]]]:
+    """Yield the objects of an array, each with its own field path; null is an empty array."""
+    for place, item in enumerate(expect(value, list, field) if value is not None else ()):
+        yield f"{field}[{place}]", expect(item, dict, f"{field}[{place}]")
+
+
+def positive(body: Mapping[str, Any], key: str) -> int | None:
+    """Return ``body[key]`` if it is a positive integer; None where it is missing or null."""
+    value = optional(body, key, int)
+    if value is not None and value < 1:
+        raise RequestError(f"{key}: {value} is not a positive integer", field=key)
+    return value
+
+
+def count(body: Mapping[str, Any], key: str) -> int | None:
+    """Return ``body[key]`` if it is a number of things; None, which is unknown, whatever else stands there."""
+    value = body.get(key)
+    return value if isinstance(value, int) and not isinstance(value, bool) and value >= 0 else None
+
+
+def section(body: Mapping[str, Any], key: str) -> Mapping[str, Any]:
+    """Return ``body[key]`` if it is an object; an empty one, whatever else stands there."""
+    value = body.get(key)
+    return value if isinstance(value, Mapping) else {}
+
+
+@contextmanager
+def provider_answer(what: str) -> Iterator[None]:
+    """Turn complaints about a field into `ProviderUnavailable`: it is a provider's answer that is read, not a request.
+
+    Parameters
+    ----------
+    what
+        What it should be, for the error: ``"a message"``.
+    """
+    try:
+        yield
+    except RequestError as error:
+        raise ProviderUnavailable(f"the answer cannot be read as {what}: {error}") from error
