@@ -122,7 +122,7 @@ class OnnxEncoder:
         tokens = [
             encoding.ids
             if len(encoding) <= self.max_tokens
-            else self._tokenizer.encode(self._shorten(text, encoding)).ids[: self.max_tokens]
+            else self._tokenizer.encode(shorten(text, encoding, self.max_tokens)).ids[: self.max_tokens]
             for text, encoding in zip(texts, encodings, strict=True)
         ]
         vectors = np.empty((len(tokens), self.dimension), dtype=np.float32)
@@ -134,15 +134,7 @@ class OnnxEncoder:
 
     def shorten(self, text: str) -> str:
         """Return what the encoder reads of `text`: itself, or its head and tail."""
-        encoding = self._tokenizer.encode(text)
-        return text if len(encoding) <= self.max_tokens else self._shorten(text, encoding)
-
-    def _shorten(self, text: str, encoding: Encoding) -> str:
-        special = encoding.special_tokens_mask
-        kept = self.max_tokens - sum(special) - 2  # two to spare: the seam may be cut into other tokens
-        spans = [span for span, is_special in zip(encoding.offsets, special, strict=True) if not is_special]
-        head, tail = kept // 2, kept - kept // 2
-        return f"{text[: spans[head - 1][1]]}\n{text[spans[-tail][0] :]}"
+        return shorten(text, self._tokenizer.encode(text), self.max_tokens)
 
     def _run(self, tokens: Sequence[Sequence[int]]) -> FloatArray:
         ids = np.zeros((len(tokens), max(map(len, tokens))), dtype=np.int64)
@@ -152,3 +144,14 @@ class OnnxEncoder:
             mask[row, : len(sequence)] = 1
         (vectors,) = self._session.run(["embedding"], {"input_ids": ids, "attention_mask": mask})
         return np.asarray(vectors, dtype=np.float32)
+
+
+def shorten(text: str, encoding: Encoding, max_tokens: int) -> str:
+    """Return `text`, or its head and tail where its `encoding` is longer than `max_tokens`."""
+    if len(encoding) <= max_tokens:
+        return text
+    special = encoding.special_tokens_mask
+    kept = max_tokens - sum(special) - 2  # two to spare: the seam may be cut into other tokens
+    spans = [span for span, is_special in zip(encoding.offsets, special, strict=True) if not is_special]
+    head, tail = kept // 2, kept - kept // 2
+    return f"{text[: spans[head - 1][1]]}\n{text[spans[-tail][0] :]}"

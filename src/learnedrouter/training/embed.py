@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 from sentence_transformers import SentenceTransformer
 
+from learnedrouter.classifier.encoder import shorten
 from learnedrouter.classifier.features import FloatArray
 from learnedrouter.errors import InputError
 
@@ -68,6 +69,15 @@ def embed(model: SentenceTransformer, texts: Sequence[str], cache: Path, progres
     if todo:
         _write_cache(path, known)
     return np.stack([known[key] for key in keys])
+
+
+def shortened(model: SentenceTransformer, texts: Sequence[str]) -> list[str]:
+    """Return what the compiled encoder will read of `texts`: of long ones the head and the tail, as `OnnxEncoder.shorten` gives."""
+    tokenizer = model.tokenizer.backend_tokenizer
+    tokenizer.no_truncation()
+    tokenizer.no_padding()
+    limit = int(model.max_seq_length or 512)
+    return [shorten(text, encoding, limit) for text, encoding in zip(texts, tokenizer.encode_batch(list(texts)), strict=True)]
 
 
 def _weights_hash(model: SentenceTransformer) -> str:
