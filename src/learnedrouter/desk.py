@@ -46,22 +46,25 @@ def label(labelling: Labelling, keys: Iterable[str], console: Console, rubric: P
     """
     given = 0
     stream = iter(keys)
-    while row := labelling.current:
-        show(row, labelling, console)
+    while True:
+        row = labelling.current
+        if row:
+            show(row, labelling, console)
+        else:
+            console.print("every row is done: u undo  q quit", style="bold")
         key = next((key for key in stream if _acts(key, labelling, console, rubric)), "q")
         if key == "q":
-            break
+            return given
         if key == "u":
             console.print("back to the row before" if labelling.undo() else "nothing to undo", style="yellow")
-        elif key == "s":
+        elif row and key == "s":
             labelling.skip()
             console.print("skipped", style="yellow")
-        else:
+        elif row:
             tier = labelling.ladder.names[int(key) - 1]
             labelling.answer(tier)
             given += 1
             console.print(_verdict(row, tier, guess))
-    return given
 
 
 def show(row: Row, labelling: Labelling, console: Console) -> None:

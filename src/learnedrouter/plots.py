@@ -68,7 +68,7 @@ def tier_scatter(
 ) -> None:
     """Draw points ``(n, 2)`` in the colours of their tiers ``(n,)``, in random order, so that no tier covers another."""
     order = np.random.default_rng(0).permutation(len(points))
-    axes.scatter(points[order, 0], points[order, 1], c=[COLOURS[tier] for tier in tiers[order]], s=9, alpha=0.75, linewidths=0)
+    axes.scatter(points[order, 0], points[order, 1], c=[COLOURS[tier] for tier in tiers[order]], s=13, alpha=0.8, linewidths=0)
     for place, name in enumerate(names):
         axes.scatter([], [], color=COLOURS[place], s=30, label=name)
     axes.set(title=title, xticks=[], yticks=[])

@@ -156,10 +156,14 @@ def counts(rows: Sequence[LabelledRow], ladder: Ladder) -> dict[str, dict[str, d
 
 def length_class(row: LabelledRow) -> str:
     """Return the class of length that a row's newest ask is of."""
-    words = len(row.ask.text.split())
-    if row.ask.truncated:  # the middle was cut out: scaled to what there was
-        words = words * row.ask.characters // len(row.ask.text)
-    return next(_length_name(low, high) for low, high in WORD_LENGTHS if high is None or words < high)
+    length = words(row)
+    return next(_length_name(low, high) for low, high in WORD_LENGTHS if high is None or length < high)
+
+
+def words(row: LabelledRow) -> int:
+    """Return the words of a row's newest ask; where its middle was cut out, scaled to what there was."""
+    kept = len(row.ask.text.split())
+    return kept * row.ask.characters // len(row.ask.text) if row.ask.truncated else kept
 
 
 def _length_name(low: int, high: int | None) -> str:
