@@ -41,9 +41,9 @@ def check(
             from learnedrouter.training import embed as embedding
 
             progress("loading the encoder", 0, 1)
-            model = embedding.load_model(embedding.DEFAULT_MODEL)
+            model = embedding.load_model(embedding.DEFAULT_MODEL, embedding.DEFAULT_MAX_TOKENS)
             progress("loading the encoder", 1, 1)
-            return embedding.embed(model, embedding.shortened(model, [row.ask.reading for row in rows]), cache, progress)
+            return embedding.embed_readings(model, [row.ask.reading for row in rows], cache, progress)
 
         chosen: Embed | None = embed if embeddings else None
         found = run(paths, DEFAULT_LADDER, chosen)

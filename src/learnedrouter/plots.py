@@ -12,9 +12,9 @@ import numpy.typing as npt
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-COLOURS = ("#56B4E9", "#009E73", "#E69F00", "#B2216B", "#0072B2", "#555555")
-"""One a tier, cheapest first. From the palette of Okabe and Ito (https://jfly.uni-koeln.de/color/), which colour-blind
-people can tell apart; the fourth is its reddish purple, darker, to stand out as the strongest tier."""
+COLOURS = ("#0072B2", "#56B4E9", "#E69F00", "#D55E00", "#CC79A7", "#009E73")
+"""One a tier, cheapest first, from the palette of Okabe and Ito (https://jfly.uni-koeln.de/color/), which colour-blind
+people can tell apart: cold for the cheap ones, warm for the strong ones."""
 
 STYLE: Mapping[str, Any] = {
     "figure.dpi": 110,
@@ -36,7 +36,7 @@ def use_style() -> None:
     """Make `STYLE` the style of every picture that follows."""
     import matplotlib.pyplot as plt
 
-    plt.rcParams.update(STYLE)
+    plt.style.use(dict(STYLE))
 
 
 def stacked_shares(axes: "Axes", counts: Mapping[str, Mapping[str, int]], tiers: Sequence[str], title: str) -> None:

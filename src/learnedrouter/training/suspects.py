@@ -9,14 +9,17 @@ from dataclasses import dataclass
 
 import numpy as np
 from sklearn.model_selection import StratifiedGroupKFold, cross_val_predict
+from threadpoolctl import threadpool_limits
 
 from learnedrouter.classifier.features import FloatArray, join, structural
 from learnedrouter.errors import InputError
 from learnedrouter.training.dataset import LabelledRow
-from learnedrouter.training.fit import FOLDS, make_head
+from learnedrouter.training.fit import make_head
 
 SUSPICIOUS = 0.05
 """A label is suspicious where the model gives all of the acceptable tiers together less than this."""
+
+FOLDS = 5
 
 _INVERSE_REGULARISATION = 3.0
 """The middle of the values that training tries; the choice among them moves few rows across the line."""
@@ -57,7 +60,8 @@ def suspects(rows: Sequence[LabelledRow], embeddings: FloatArray, seed: int = 0)
     columns = {tier: column for column, tier in enumerate(names)}
     head = make_head(embeddings.shape[1], _INVERSE_REGULARISATION, seed)
     folds = StratifiedGroupKFold(FOLDS, shuffle=True, random_state=seed)
-    probabilities = cross_val_predict(head, features, tiers, groups=groups, cv=folds, method="predict_proba")
+    with threadpool_limits(1):  # matrices this small are multiplied faster by one thread than by several
+        probabilities = cross_val_predict(head, features, tiers, groups=groups, cv=folds, method="predict_proba")
     found = []
     for place, (row, given) in enumerate(zip(rows, probabilities, strict=True)):
         own = float(sum(given[columns[tier]] for tier in row.acceptable if tier in columns))

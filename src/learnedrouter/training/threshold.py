@@ -5,11 +5,11 @@ from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
-from scipy.stats import binomtest
+from scipy.stats import beta
 
 from learnedrouter.classifier.features import IntArray
 from learnedrouter.errors import InfeasibleError, InputError
-from learnedrouter.tiers import choose_tier
+from learnedrouter.tiers import TOLERANCE
 
 GRID = tuple(np.round(np.linspace(0.0, 1.0, 201), 3).tolist())
 """Thresholds that are looked at."""
@@ -41,34 +41,54 @@ class Point:
 
 
 def route(sufficiency: npt.NDArray[np.float64], threshold: float) -> IntArray:
-    """Return the tier that the rule gives each row of ``(n, n_tiers)``."""
-    return np.array([choose_tier(row, threshold) for row in sufficiency.tolist()], dtype=np.intp)
+    """Return the tier that `choose_tier` gives each row of ``(n, n_tiers)``, for all rows at once."""
+    wanted = sufficiency.max(axis=1, keepdims=True) - (1 - threshold) - TOLERANCE
+    tiers: IntArray = (sufficiency >= wanted).argmax(axis=1)
+    return tiers
 
 
-def curve(sufficiency: npt.NDArray[np.float64], needed: IntArray, confidence: float, thresholds: Sequence[float] = GRID) -> list[Point]:
-    """Return what each threshold does on rows whose needed tiers are known.
+def curve(
+    sufficiency: npt.NDArray[np.float64], acceptable: npt.NDArray[np.bool_], confidence: float, thresholds: Sequence[float] = GRID
+) -> list[Point]:
+    """Return what each threshold does on rows of which it is known which tiers' answers are acceptable.
 
-    The bound is Clopper and Pearson's, exact for a binomial, one-sided at `confidence`.
+    A row is under-routed where its tier's answer is not acceptable though another tier's is; it is over-routed where a
+    cheaper tier's answer would have been acceptable, or where none is.
+
+    Parameters
+    ----------
+    sufficiency, acceptable : (n, n_tiers)
+        What the classifier holds, and what is true; for labels, see `from_labels`.
+
+    The bound is Clopper and Pearson's, exact for a binomial, one-sided at `confidence`: a quantile of a beta distribution
+    (Clopper and Pearson 1934; https://en.wikipedia.org/wiki/Binomial_proportion_confidence_interval).
 
     Raises
     ------
     InputError
         There are no rows, or `confidence` is outside (0, 1).
     """
-    if len(needed) == 0:
+    rows, tiers = sufficiency.shape
+    if rows == 0:
         raise InputError("no rows to solve the threshold on")
     if not 0 < confidence < 1:
         raise InputError(f"confidence {confidence}: expected a number between 0 and 1")
-    top = sufficiency.shape[1] - 1
+    cheapest = acceptable.argmax(axis=1)
+    spareable = cheapest < tiers - 1
     points = []
     for threshold in thresholds:
         routed = route(sufficiency, threshold)
-        under = int((routed < needed).sum())
-        bound = binomtest(under, len(needed), alternative="less").proportion_ci(confidence, method="exact").high
-        spareable = needed < top
-        spared = float((routed[spareable] < top).mean()) if spareable.any() else 0.0
-        points.append(Point(threshold, under / len(needed), float((routed > needed).mean()), spared, float(bound)))
+        missed = ~acceptable[np.arange(rows), routed] & acceptable.any(axis=1)
+        under = int(missed.sum())
+        bound = 1.0 if under == rows else beta.ppf(confidence, under + 1, rows - under)
+        spared = float((routed[spareable] < tiers - 1).mean()) if spareable.any() else 0.0
+        points.append(Point(threshold, under / rows, float((routed > cheapest).mean()), spared, float(bound)))
     return points
+
+
+def from_labels(needed: IntArray, tiers: int) -> npt.NDArray[np.bool_]:
+    """Return which tiers' answers are acceptable, ``(n, tiers)``, where `needed` are the cheapest such: those and all above."""
+    return needed[:, None] <= np.arange(tiers)
 
 
 def solve(points: Sequence[Point], max_under_route: float) -> Point:
