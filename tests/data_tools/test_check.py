@@ -215,3 +215,18 @@ def test_pairs_are_what_a_plain_double_loop_finds(count: int, seed: int) -> None
     assert {(pair.first, pair.second) for pair in found} == plain
     assert [pair.cosine for pair in found] == sorted((pair.cosine for pair in found), reverse=True)
     assert [-pair.cosine for pair in closest] == pytest.approx(differing[:4], abs=1e-5)
+
+
+def test_pairs_are_found_across_chunks() -> None:
+    """More rows than one chunk holds: twins far apart are found, and nothing else."""
+    count = 6_000  # 8 M cells a chunk are 1,398 rows of 6,000
+    vectors = np.random.default_rng(0).normal(size=(count, 64)).astype(np.float32)
+    vectors[5_990] = vectors[3]
+    vectors[2_900] = vectors[2_800]
+    vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
+
+    assert sorted((pair.first, pair.second) for pair in near_pairs(vectors)) == [(3, 5_990), (2_800, 2_900)]
+    assert [(pair.first, pair.second) for pair in closest_differing(vectors, np.arange(count), np.arange(count), 2)] in (
+        [(3, 5_990), (2_800, 2_900)],
+        [(2_800, 2_900), (3, 5_990)],
+    )

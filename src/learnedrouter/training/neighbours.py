@@ -11,8 +11,8 @@ from learnedrouter.classifier.features import FloatArray, IntArray
 NEAR = 0.92
 """Cosine above which two requests are near-duplicates, with the default encoder (all-MiniLM-L6-v2)."""
 
-_CHUNK = 1_024
-"""Rows of the similarity matrix that are in memory at once: 40 MB for 10,000 rows."""
+_CELLS = 2**23
+"""Of the similarity matrix that are in memory at once: 32 MiB in float32."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,8 +66,9 @@ def _upper_rows(embeddings: FloatArray) -> Iterator[tuple[int, npt.NDArray[np.fl
 
     What is on or under the diagonal is -2, which no cosine is.
     """
-    for start in range(0, len(embeddings), _CHUNK):
-        chunk = embeddings[start : start + _CHUNK]
+    rows = max(_CELLS // max(len(embeddings), 1), 1)
+    for start in range(0, len(embeddings), rows):
+        chunk = embeddings[start : start + rows]
         cosines = chunk @ embeddings[start:].T
         cosines[np.tril_indices(len(chunk))] = -2.0
         yield start, cosines
