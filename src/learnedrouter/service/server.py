@@ -62,7 +62,7 @@ def configure_logging() -> None:
 
 
 def _missing_keys(settings: Settings) -> list[str]:
-    return sorted(provider.api_key_env for name, provider in settings.providers.items() if name not in settings.api_keys)
+    return sorted(provider.api_key_env for name, provider in settings.providers.items() if name not in settings.provider_keys)
 
 
 def _is_loopback(host: str) -> bool:
