@@ -1,21 +1,24 @@
 """The application: loads the router when it starts, closes it when it ends."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 
 from fastapi import FastAPI
 
 from learnedrouter.config import Settings
 from learnedrouter.errors import LearnedRouterError
+from learnedrouter.router import Router, Sink
 from learnedrouter.service.routes import HANDLERS, router
 from learnedrouter.service.state import ServiceState
 from learnedrouter.service.wiring import make_router
 from learnedrouter.sinks.log import LogSink
 from learnedrouter.sinks.metrics import MetricsSink
 
+MakeRouter = Callable[[Settings, Sequence[Sink]], Router]
 
-def create_app(settings: Settings, on_failure: Callable[[LearnedRouterError], None]) -> FastAPI:
+
+def create_app(settings: Settings, on_failure: Callable[[LearnedRouterError], None], load: MakeRouter = make_router) -> FastAPI:
     """Return the service's application.
 
     Nothing is loaded or connected before it starts; then the artefact is loaded beside the event loop, and ``/readyz``
@@ -25,13 +28,15 @@ def create_app(settings: Settings, on_failure: Callable[[LearnedRouterError], No
     ----------
     on_failure
         Told why the router cannot be made; the application then never becomes ready.
+    load
+        Makes the router; called once, on a thread.
     """
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         state = ServiceState(settings, MetricsSink())
         app.state.service = state
-        loading = asyncio.create_task(_load(state, on_failure))
+        loading = asyncio.create_task(_load(state, on_failure, load))
         yield
         await loading  # a thread that loads cannot be interrupted
         if state.router:
@@ -42,8 +47,8 @@ def create_app(settings: Settings, on_failure: Callable[[LearnedRouterError], No
     return app
 
 
-async def _load(state: ServiceState, on_failure: Callable[[LearnedRouterError], None]) -> None:
+async def _load(state: ServiceState, on_failure: Callable[[LearnedRouterError], None], load: MakeRouter) -> None:
     try:
-        state.router = await asyncio.to_thread(make_router, state.settings, (state.metrics, LogSink()))
+        state.router = await asyncio.to_thread(load, state.settings, (state.metrics, LogSink()))
     except LearnedRouterError as error:
         on_failure(error)

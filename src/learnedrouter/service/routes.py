@@ -42,7 +42,8 @@ async def route(request: Request, state: State) -> Response:
         plan = await state.ready_router().plan(chat, options)
         return http.json_response(plan_json(plan), headers=http.decision_headers(plan.id, plan.decision))
     routed = await state.ready_router().route(chat, options)
-    return http.json_response(routed_json(routed), headers=http.event_headers(routed.event))
+    marked = {"offline": True} if state.settings.is_offline else {}
+    return http.json_response(routed_json(routed) | marked, headers=http.event_headers(routed.event))
 
 
 @router.get("/livez", summary="Whether the process answers")

@@ -5,6 +5,7 @@ import os
 import tempfile
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from zipfile import BadZipFile
 
 import numpy as np
 import numpy.typing as npt
@@ -85,7 +86,7 @@ def _read_cache(path: Path) -> dict[str, npt.NDArray[np.float32]]:
             return dict(zip(stored["keys"].tolist(), stored["vectors"], strict=True))
     except FileNotFoundError:
         return {}
-    except (OSError, ValueError, KeyError):  # a cut or foreign file: the cache is made anew
+    except (OSError, ValueError, KeyError, BadZipFile):  # a cut or foreign file: the cache is made anew
         return {}
 
 

@@ -11,6 +11,7 @@ from sklearn.metrics import log_loss
 from sklearn.model_selection import StratifiedGroupKFold, cross_val_predict
 from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import StandardScaler
+from threadpoolctl import threadpool_limits
 
 from learnedrouter.classifier.features import FloatArray, IntArray
 from learnedrouter.classifier.model import Head
@@ -59,13 +60,14 @@ def fit(
     """
     folds = _folds(features, classes, groups, seed)
     losses: dict[float, float] = {}
-    for place, value in enumerate(INVERSE_REGULARISATION, 1):
-        held_out = cross_val_predict(make_head(dimension, value, seed), features, classes, cv=folds, method="predict_proba")
-        losses[value] = float(log_loss(classes, held_out))
-        progress("choosing C", place, len(INVERSE_REGULARISATION))
-    best = min(losses, key=losses.__getitem__)
-    head = CalibratedClassifierCV(make_head(dimension, best, seed), method="temperature", cv=folds, ensemble=False)
-    head.fit(features, classes)
+    with threadpool_limits(1):  # matrices this small are multiplied faster by one thread than by several
+        for place, value in enumerate(INVERSE_REGULARISATION, 1):
+            held_out = cross_val_predict(make_head(dimension, value, seed), features, classes, cv=folds, method="predict_proba")
+            losses[value] = float(log_loss(classes, held_out))
+            progress("choosing C", place, len(INVERSE_REGULARISATION))
+        best = min(losses, key=losses.__getitem__)
+        head = CalibratedClassifierCV(make_head(dimension, best, seed), method="temperature", cv=folds, ensemble=False)
+        head.fit(features, classes)
     head.set_params(cv=None)  # the folds' row numbers are no part of the model
     return head, best
 

@@ -5,11 +5,11 @@ from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
-from scipy.stats import binomtest
+from scipy.stats import beta
 
 from learnedrouter.classifier.features import IntArray
 from learnedrouter.errors import InfeasibleError, InputError
-from learnedrouter.tiers import choose_tier
+from learnedrouter.tiers import TOLERANCE
 
 GRID = tuple(np.round(np.linspace(0.0, 1.0, 201), 3).tolist())
 """Thresholds that are looked at."""
@@ -41,14 +41,17 @@ class Point:
 
 
 def route(sufficiency: npt.NDArray[np.float64], threshold: float) -> IntArray:
-    """Return the tier that the rule gives each row of ``(n, n_tiers)``."""
-    return np.array([choose_tier(row, threshold) for row in sufficiency.tolist()], dtype=np.intp)
+    """Return the tier that `choose_tier` gives each row of ``(n, n_tiers)``, for all rows at once."""
+    wanted = sufficiency.max(axis=1, keepdims=True) - (1 - threshold) - TOLERANCE
+    tiers: IntArray = (sufficiency >= wanted).argmax(axis=1)
+    return tiers
 
 
 def curve(sufficiency: npt.NDArray[np.float64], needed: IntArray, confidence: float, thresholds: Sequence[float] = GRID) -> list[Point]:
     """Return what each threshold does on rows whose needed tiers are known.
 
-    The bound is Clopper and Pearson's, exact for a binomial, one-sided at `confidence`.
+    The bound is Clopper and Pearson's, exact for a binomial, one-sided at `confidence`: a quantile of a beta distribution
+    (Clopper and Pearson 1934; https://en.wikipedia.org/wiki/Binomial_proportion_confidence_interval).
 
     Raises
     ------
@@ -64,7 +67,7 @@ def curve(sufficiency: npt.NDArray[np.float64], needed: IntArray, confidence: fl
     for threshold in thresholds:
         routed = route(sufficiency, threshold)
         under = int((routed < needed).sum())
-        bound = binomtest(under, len(needed), alternative="less").proportion_ci(confidence, method="exact").high
+        bound = 1.0 if under == len(needed) else beta.ppf(confidence, under + 1, len(needed) - under)
         spareable = needed < top
         spared = float((routed[spareable] < top).mean()) if spareable.any() else 0.0
         points.append(Point(threshold, under / len(needed), float((routed > needed).mean()), spared, float(bound)))

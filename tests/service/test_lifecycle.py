@@ -1,0 +1,92 @@
+import subprocess
+import sys
+import threading
+from collections.abc import Sequence
+from pathlib import Path
+
+import pytest
+from fastapi.testclient import TestClient
+
+from learnedrouter.config import Settings
+from learnedrouter.errors import ArtifactError, ConfigError, LearnedRouterError
+from learnedrouter.router import Router, Sink
+from learnedrouter.service.app import create_app
+from learnedrouter.service.wiring import make_router
+from tests.conftest import ROOT
+from tests.service.conftest import fail, wait_until_ready
+
+FORBIDDEN = ("torch", "transformers", "sentence_transformers")
+
+
+def test_while_loading_it_lives_but_is_not_ready(settings: Settings) -> None:
+    """/livez answers from the start; /readyz and /route say 503 until the artefact is loaded."""
+    gate = threading.Event()
+
+    def load_when_told(settings: Settings, sinks: Sequence[Sink]) -> Router:
+        gate.wait(10)
+        return make_router(settings, sinks)
+
+    with TestClient(create_app(settings, fail, load_when_told)) as client:
+        assert client.get("/livez").status_code == 200
+        assert client.get("/readyz").status_code == 503
+        refused = client.post("/route", json={"prompt": "hello"})
+        assert (refused.status_code, refused.headers["retry-after"]) == (503, "1")
+        gate.set()
+        wait_until_ready(client)
+        assert client.post("/route", json={"prompt": "hello"}).status_code == 200
+
+
+@pytest.mark.parametrize(
+    ("change", "kind"),
+    [({"artifact": Path("no/such/place")}, ArtifactError), ({"tiers": "reversed"}, ConfigError)],
+)
+def test_what_cannot_be_served_is_told(settings: Settings, change: dict[str, object], kind: type[Exception]) -> None:
+    """A missing artefact and one for another ladder are reported; the service never becomes ready."""
+    if change.get("tiers") == "reversed":
+        change = {"tiers": tuple(reversed(settings.tiers))}
+    told: list[LearnedRouterError] = []
+
+    with TestClient(create_app(settings.model_copy(update=change), told.append)) as client:
+        assert client.get("/readyz").status_code == 503
+
+    assert isinstance(told[0], kind)
+
+
+def test_serving_needs_no_torch(artifact_folder: Path) -> None:
+    """A fresh interpreter that imports the service and answers a request has loaded none of the training libraries."""
+    program = f"""
+import sys, time
+from pathlib import Path
+from fastapi.testclient import TestClient
+from learnedrouter.config import load_settings
+from learnedrouter.service.app import create_app
+
+def fail(error): raise error
+settings = load_settings(Path({str(ROOT / "router.toml")!r}), artifact=Path({str(artifact_folder)!r}), offline=True)
+with TestClient(create_app(settings, fail)) as client:
+    while client.get("/readyz").status_code != 200: time.sleep(0.05)
+    assert client.post("/route", json={{"prompt": "hello"}}).status_code == 200
+print(sorted(set(sys.modules) & set({FORBIDDEN!r})))
+"""
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=120, check=False)
+
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.strip().splitlines()[-1] == "[]"
+
+
+def test_deciding_never_blocks_livez(settings: Settings) -> None:
+    """While the encoder works on a batch of long asks, the event loop goes on answering."""
+    with TestClient(create_app(settings, fail)) as client:
+        wait_until_ready(client)
+        body = {"prompt": "word " * 60_000, "dry_run": True}
+        workers = [threading.Thread(target=client.post, args=("/route",), kwargs={"json": body}) for _ in range(8)]
+        for worker in workers:
+            worker.start()
+        answered = 0
+        while any(worker.is_alive() for worker in workers):
+            assert client.get("/livez").status_code == 200
+            answered += 1
+        for worker in workers:
+            worker.join()
+
+    assert answered >= 2

@@ -1,0 +1,87 @@
+import numpy as np
+import pytest
+
+from learnedrouter.ask import Ask
+from learnedrouter.classifier.model import Assessment, label_scores, predict
+from learnedrouter.tiers import DEFAULT_LADDER
+from learnedrouter.training.dataset import LabelledRow
+from learnedrouter.training.evaluate import bootstrap, calibration_error, macro_f1, report, spared
+
+
+def row(tier: int, place: int, text: str = "ask") -> LabelledRow:
+    ask = Ask(text, "", len(text), 1, False)
+    return LabelledRow(f"r{place}", ask, tier, frozenset({tier}), f"g{place}", frozenset(), "f", "en", place, None, "x:1")
+
+
+def assessment(probabilities: np.ndarray) -> Assessment:
+    rows, scores = len(probabilities), label_scores(4)
+    return Assessment(probabilities @ scores, predict(probabilities, scores), np.ones(rows, dtype=np.intp), np.zeros(rows, dtype=np.bool_))
+
+
+def test_a_perfect_classifier_has_perfect_figures() -> None:
+    """Nothing under-routed, nothing over-routed, everything spared that can be."""
+    needed = [0, 1, 2, 3] * 10
+    found = report(assessment(np.eye(4)[needed]), [row(tier, n) for n, tier in enumerate(needed)], DEFAULT_LADDER, 0.9)
+
+    values = {name: figure.value for name, figure in found.figures.items()}
+    assert values == {
+        "accuracy": 1,
+        "macro_f1": 1,
+        "acceptable": 1,
+        "under_route": 0,
+        "over_route": 0,
+        "spared": 1,
+        "calibration_error": 0,
+    }
+    assert found.errors == []
+    assert found.controls["always cheapest"]["under_route"] == 0.75
+    assert found.controls["always strongest"] == {"under_route": 0, "over_route": 0.75, "spared": 0}
+
+
+def test_the_random_control_has_the_same_shares() -> None:
+    """It sends as many requests to each tier, and only so is a fair comparison."""
+    rng = np.random.default_rng(0)
+    needed = rng.integers(0, 4, 200).tolist()
+    found = report(assessment(rng.dirichlet(np.ones(4), 200)), [row(tier, n) for n, tier in enumerate(needed)], DEFAULT_LADDER, 0.7)
+
+    assert found.controls["random, same tier shares"]["under_route"] >= found.controls["this router"]["under_route"] - 0.1
+
+
+def test_errors_are_listed_the_surest_first() -> None:
+    """The table of wrong cases begins with those that the classifier was most wrong about."""
+    probabilities = np.array([[0.9, 0.1, 0, 0], [0.6, 0.4, 0, 0], [1.0, 0, 0, 0]])
+    found = report(assessment(probabilities), [row(1, 0), row(1, 1), row(0, 2)], DEFAULT_LADDER, 0.5)
+
+    assert [error["id"] for error in found.errors] == ["r0", "r1"]
+
+
+def test_calibration_error_by_hand() -> None:
+    """Four rows that claim 80 % at the cheapest tier, of which two are right: off by 30 points there, and right above."""
+    sufficiency = np.array([[0.8, 1.0, 1.0, 1.0]] * 4)
+    needed = np.array([0, 0, 1, 1])
+
+    assert calibration_error(sufficiency, needed) == pytest.approx(0.3 / 3)
+
+
+def test_macro_f1_and_spared_by_hand() -> None:
+    """Two tiers of F1 2/3 each; of three rows that could be spared the top tier, two were."""
+    assert macro_f1(np.array([0, 0, 1, 1]), np.array([0, 1, 0, 1])) == pytest.approx(0.5)
+    assert spared(np.array([0, 1, 2, 3]), np.array([0, 3, 2, 3]), 3) == pytest.approx(2 / 3)
+
+
+def test_a_bootstrap_interval_holds_its_value() -> None:
+    """It is wide for few rows and narrow for many, and the same for the same seed."""
+    values = np.random.default_rng(3).random(2_000)
+    few = bootstrap(lambda at: float(values[at % 50].mean()), 50, 0)
+    many = bootstrap(lambda at: float(values[at].mean()), 2_000, 0)
+
+    assert few.low < few.value < few.high
+    assert many.high - many.low < (few.high - few.low) / 3
+    assert many == bootstrap(lambda at: float(values[at].mean()), 2_000, 0)
+
+
+def test_classes_that_need_the_same_tier_pool_their_probability() -> None:
+    """Outcome patterns: 'both are right' and 'none is' need the cheap tier, and count together."""
+    scores = np.array([[1.0, 1.0], [0.0, 1.0], [0.0, 0.0]])
+
+    assert predict(np.array([[0.3, 0.4, 0.3]]), scores).tolist() == [0]

@@ -1,0 +1,88 @@
+"""The house of the design: a file imports only from floors below it, and some libraries have one room."""
+
+import ast
+import re
+from pathlib import Path
+
+import pytest
+
+from tests.conftest import ROOT
+
+SOURCE = ROOT / "src" / "learnedrouter"
+FLOORS = (
+    ("errors", "chat"),
+    ("tiers", "pricing", "dialects", "providers"),
+    ("events", "ask", "classifier", "config", "rows"),
+    ("planning", "training", "router", "sinks", "batch"),
+    ("service", "demo", "printing"),
+    ("cli", "__main__"),
+)
+ONLY_IN = {
+    "openai": ("providers/openai.py",),
+    "anthropic": ("providers/anthropic.py",),
+    "torch": ("training/",),
+    "sentence_transformers": ("training/",),
+    "transformers": ("training/",),
+    "fastapi": ("service/",),
+    "typer": ("cli.py",),
+}
+FILES = sorted(path for path in SOURCE.rglob("*.py") if path != SOURCE / "__init__.py")
+
+
+def room(path: Path) -> str:
+    return path.relative_to(SOURCE).with_suffix("").parts[0]
+
+
+def floor(name: str) -> int:
+    return next(number for number, rooms in enumerate(FLOORS, 1) if name in rooms)
+
+
+def imports(path: Path) -> set[str]:
+    """Names of the modules that a file imports, wherever in it."""
+    found: set[str] = set()
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            found |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            found |= {f"{node.module}.{alias.name}" for alias in node.names}
+    return found
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda path: str(path.relative_to(SOURCE)))
+def test_imports_go_down(path: Path) -> None:
+    """No file imports from a floor above its own; training and the service never meet."""
+    own = room(path)
+    for name in imports(path):
+        if not (match := re.match(r"learnedrouter\.(\w+)", name)):
+            continue
+        other = match.group(1)
+        assert floor(other) <= floor(own), f"{own} imports {other}, which is above it"
+        assert {own, other} != {"training", "service"}
+
+
+def test_no_circles() -> None:
+    """Rooms of one floor may know each other, but not in a circle."""
+    known = {room(path): set[str]() for path in FILES}
+    for path in FILES:
+        rooms = {match.group(1) for name in imports(path) if (match := re.match(r"learnedrouter\.(\w+)", name))}
+        known[room(path)] |= rooms & known.keys() - {room(path)}
+    while leaves := [name for name, others in known.items() if not others & known.keys()]:
+        for name in leaves:
+            del known[name]
+
+    assert not known, f"these rooms import each other in a circle: {sorted(known)}"
+
+
+@pytest.mark.parametrize("library", ONLY_IN)
+def test_a_library_stays_in_its_room(library: str) -> None:
+    """An SDK is imported in its provider's file alone, torch only where training happens."""
+    for path in FILES:
+        used = {name.split(".")[0] for name in imports(path)}
+        place = str(path.relative_to(SOURCE))
+        assert library not in used or place.startswith(ONLY_IN[library]), f"{place} imports {library}"
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda path: str(path.relative_to(SOURCE)))
+def test_files_can_be_read_whole(path: Path) -> None:
+    """A file of more than some 300 lines is two rooms."""
+    assert len(path.read_text(encoding="utf-8").splitlines()) <= 320

@@ -1,0 +1,148 @@
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from learnedrouter.classifier import artifact
+from learnedrouter.classifier.encoder import OnnxEncoder
+from learnedrouter.classifier.model import TierClassifier
+from learnedrouter.errors import ArtifactError, DatasetError, InputError
+from learnedrouter.tiers import DEFAULT_LADDER
+from learnedrouter.training import dataset
+from learnedrouter.training.embed import embed, load_model
+from learnedrouter.training.pipeline import TrainingPlan, train, unseen
+
+
+def quiet(step: str, done: int, total: int) -> None:
+    """Show no progress."""
+
+
+def test_same_seed_and_data_give_the_same_decisions(
+    small_data: Path, classifier: TierClassifier, embedding_cache: Path, tmp_path: Path
+) -> None:
+    """A second training cannot be told from the first by what it decides; it takes its embeddings from the cache."""
+    steps: list[str] = []
+    train(
+        TrainingPlan((small_data,), tmp_path / "again", DEFAULT_LADDER, cache=embedding_cache), lambda step, done, total: steps.append(step)
+    )
+    asks = [row.ask for row in dataset.load([small_data / "test.jsonl"], DEFAULT_LADDER)]
+
+    again = artifact.load(tmp_path / "again")
+
+    assert "embedding" not in steps
+    assert again.threshold == classifier.threshold
+    np.testing.assert_array_equal(again.assess(asks).sufficiency, classifier.assess(asks).sufficiency)
+
+
+def test_the_manifest_says_what_was_made_of_what(artifact_folder: Path) -> None:
+    """Data hash, counts, threshold with its promise, library versions and parity stand in it; the card is written from it."""
+    manifest = artifact.read_manifest(artifact_folder)
+
+    assert manifest.data["train"] == 240
+    assert len(manifest.data["sha256"]) == 64
+    assert "under-route at most 3%" in manifest.threshold["solved_for"]
+    assert manifest.metrics["parity"] >= 0.999
+    assert manifest.libraries["scikit-learn"]
+    card = (artifact_folder / "README.md").read_text()
+    assert manifest.data["sha256"] in card
+    assert "macro_f1" in card
+
+
+def test_the_compiled_encoder_is_the_original(artifact_folder: Path, embedding_cache: Path) -> None:
+    """Short, long, foreign and odd texts have the same embedding with and without torch."""
+    encoder = OnnxEncoder(artifact_folder / "encoder")
+    texts = ["hi", "Prove it.", "word " * 2_000, "Добрый день, 你好, صباح الخير", "x\u0000y", "\U0001f600" * 300, "{}" * 500, "a"]
+    original = embed(load_model("all-MiniLM-L6-v2"), [encoder.shorten(text) for text in texts], embedding_cache, quiet)
+
+    vectors, lengths = encoder.encode(texts)
+
+    assert np.sum(vectors * original, axis=1).min() >= 0.999
+    assert lengths[2] > encoder.max_tokens
+    assert np.linalg.norm(vectors, axis=1) == pytest.approx(1, abs=1e-4)
+
+
+def test_a_long_text_keeps_head_and_tail(artifact_folder: Path) -> None:
+    """What stands at either end changes the embedding; the encoder never reads more than it can."""
+    encoder = OnnxEncoder(artifact_folder / "encoder")
+    middle = "filler " * 1_000
+    shortened = encoder.shorten(f"Translate this: {middle} and prove the theorem.")
+
+    assert shortened.startswith("Translate this:")
+    assert shortened.endswith("prove the theorem.")
+    assert len(encoder._tokenizer.encode(shortened)) <= encoder.max_tokens
+
+
+def test_int8_is_smaller_and_says_so(small_data: Path, artifact_folder: Path, embedding_cache: Path, tmp_path: Path) -> None:
+    """Quantised weights take a quarter of the space; how far they differ stands in the manifest."""
+    trained = train(TrainingPlan((small_data,), tmp_path / "int8", DEFAULT_LADDER, precision="int8", cache=embedding_cache), quiet)
+
+    small, large = ((folder / "encoder/model.onnx").stat().st_size for folder in (tmp_path / "int8", artifact_folder))
+    assert small < large / 3
+    assert 0.9 < trained.parity < 1
+    assert trained.manifest.metrics["parity"] == trained.parity
+
+
+def test_rows_that_were_trained_on_are_not_evaluated_on(small_data: Path, artifact_folder: Path) -> None:
+    """Of the whole data only the test split is left; of the training split, nothing, and that is an error."""
+    rows = dataset.load([small_data], DEFAULT_LADDER)
+
+    assert {row.split for row in unseen(rows, artifact_folder)} == {"test"}
+    with pytest.raises(DatasetError, match="was trained on every row"):
+        unseen([row for row in rows if row.split == "train"], artifact_folder)
+
+
+@pytest.mark.parametrize("encoder", ["no/such/folder", "nobody/no-such-model"])
+def test_an_encoder_that_is_not_there_is_named(small_data: Path, encoder: str, tmp_path: Path) -> None:
+    """Neither a folder nor a hub name that cannot be loaded leaves anything behind."""
+    with pytest.raises(InputError, match=f"encoder '{encoder}'"):
+        train(TrainingPlan((small_data,), tmp_path / "x", DEFAULT_LADDER, encoder=encoder, cache=tmp_path / "cache"), quiet)
+
+    assert not (tmp_path / "x").exists()
+
+
+def test_too_little_data_is_refused(tmp_path: Path) -> None:
+    """The error says what is missing, and nothing is left behind."""
+    data = tmp_path / "few.jsonl"
+    data.write_text(json.dumps({"id": "a", "prompt": "hello", "tier": "bulk"}) + "\n")
+
+    with pytest.raises(DatasetError, match="no row falls into the"):
+        train(TrainingPlan((data,), tmp_path / "x", DEFAULT_LADDER, cache=tmp_path / "cache"), quiet)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["few.jsonl"]
+
+
+def test_too_few_of_a_tier_are_refused(tmp_path: Path, embedding_cache: Path) -> None:
+    """Four groups of a tier cannot be cross-validated in five folds; the old artefact stays."""
+    rows = [{"id": f"{n}", "prompt": f"ask number {n}", "tier": "complex" if n < 4 else "bulk"} for n in range(120)]
+    data = tmp_path / "few.jsonl"
+    data.write_text("\n".join(map(json.dumps, rows)))
+    old = tmp_path / "model"
+    old.mkdir()
+
+    with pytest.raises(InputError, match="too few rows to train on"):
+        train(TrainingPlan((data,), old, DEFAULT_LADDER, cache=embedding_cache), quiet)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["few.jsonl", "model"]
+
+
+def test_a_damaged_cache_is_made_anew(tmp_path: Path) -> None:
+    """A cut cache file costs time, not the training."""
+    model = load_model("all-MiniLM-L6-v2")
+    first = embed(model, ["one", "two"], tmp_path, quiet)
+    (file,) = tmp_path.iterdir()
+    file.write_bytes(file.read_bytes()[:100])
+
+    np.testing.assert_allclose(embed(model, ["one", "two"], tmp_path, quiet), first, atol=1e-6)
+
+
+def test_an_unfaithful_encoder_is_refused(small_data: Path, embedding_cache: Path, tmp_path: Path) -> None:
+    """A cosine under 0.999 in fp32 stops the training (a poisoned cache stands in for a faulty compiler)."""
+    poisoned = tmp_path / "cache"
+    poisoned.mkdir()
+    for file in embedding_cache.iterdir():
+        with np.load(file) as stored:
+            vectors = stored["vectors"][:, ::-1]
+            np.savez(poisoned / file.name, keys=stored["keys"], vectors=vectors)
+
+    with pytest.raises(ArtifactError, match="compiled, it differs from the original"):
+        train(TrainingPlan((small_data,), tmp_path / "x", DEFAULT_LADDER, cache=poisoned), quiet)
+    assert not (tmp_path / "x").exists()
