@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from learnedrouter.chat import ChatRequest, Dialect, FinishReason, Needs, Role, ToolCall, Turn, Usage
-from learnedrouter.dialects.reading import count, objects, optional, part, required, shown
+from learnedrouter.dialects.reading import count, objects, optional, required, section, shown
 from learnedrouter.errors import RequestError
 
 ROLES: Mapping[str, Role] = {"user": "user", "assistant": "assistant", "system": "system"}
@@ -169,7 +169,7 @@ def read_usage(usage: Mapping[str, Any] | None) -> Usage:
         cache_read_tokens=count(usage, "cache_read_input_tokens") or 0,
         cache_write_tokens=count(usage, "cache_creation_input_tokens") or 0,
         output_tokens=count(usage, "output_tokens"),
-        reasoning_tokens=count(part(usage, "output_tokens_details"), "thinking_tokens") or 0,
+        reasoning_tokens=count(section(usage, "output_tokens_details"), "thinking_tokens") or 0,
     )
 
 
@@ -192,6 +192,6 @@ def strip_thinking(body: Mapping[str, Any]) -> dict[str, Any]:
     stripped = {**body, "messages": messages}
     last = messages[-1]["content"] if messages else ()
     in_loop = isinstance(last, list) and any(block.get("type") == "tool_result" for block in last)
-    if in_loop and stripped_last and part(body, "thinking").get("type") == "enabled":
+    if in_loop and stripped_last and section(body, "thinking").get("type") == "enabled":
         del stripped["thinking"]
     return stripped

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, cast, get_args
 
 from learnedrouter.chat import ChatRequest, Dialect, FinishReason, Needs, Role, ToolCall, Turn, Usage
-from learnedrouter.dialects.reading import count, objects, optional, part, positive, required, shown
+from learnedrouter.dialects.reading import count, objects, optional, positive, required, section, shown
 from learnedrouter.errors import RequestError
 
 ROLES: Mapping[str, Role] = {
@@ -99,7 +99,7 @@ def read_usage(usage: Mapping[str, Any] | None) -> Usage:
     """
     if not usage:
         return Usage()
-    prompt, details = count(usage, "prompt_tokens"), part(usage, "prompt_tokens_details")
+    prompt, details = count(usage, "prompt_tokens"), section(usage, "prompt_tokens_details")
     cached = count(details, "cached_tokens") or count(usage, "prompt_cache_hit_tokens") or 0
     written = count(details, "cache_write_tokens") or 0
     return Usage(
@@ -107,5 +107,5 @@ def read_usage(usage: Mapping[str, Any] | None) -> Usage:
         cache_read_tokens=cached,
         cache_write_tokens=written,
         output_tokens=count(usage, "completion_tokens"),
-        reasoning_tokens=count(part(usage, "completion_tokens_details"), "reasoning_tokens") or 0,
+        reasoning_tokens=count(section(usage, "completion_tokens_details"), "reasoning_tokens") or 0,
     )

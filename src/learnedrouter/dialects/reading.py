@@ -65,7 +65,7 @@ def count(body: Mapping[str, Any], key: str) -> int | None:
     return value if isinstance(value, int) and not isinstance(value, bool) and value >= 0 else None
 
 
-def part(body: Mapping[str, Any], key: str) -> Mapping[str, Any]:
+def section(body: Mapping[str, Any], key: str) -> Mapping[str, Any]:
     """Return ``body[key]`` if it is an object; an empty one, whatever else stands there."""
     value = body.get(key)
     return value if isinstance(value, Mapping) else {}

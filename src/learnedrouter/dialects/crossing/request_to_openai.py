@@ -77,7 +77,8 @@ def anthropic_to_openai(body: Mapping[str, Any]) -> dict[str, Any]:
         A field has no counterpart, or cannot be read; names the field.
     """
     refuse_unknown(body, CROSSES | LEFT_BEHIND, "OpenAI")
-    system = [{"role": "system", "content": read_text_block(block, field)} for field, block in blocks(body.get("system"), "system")]
+    prompts = [read_text_block(block, field) for field, block in blocks(body.get("system"), "system")]
+    system = [{"role": "system", "content": prompt} for prompt in prompts if prompt.strip()]
     crossed: dict[str, Any] = {"messages": [*system, *_messages(body)]}
     if (limit := positive(body, "max_tokens")) is not None:
         crossed["max_completion_tokens"] = limit
@@ -107,14 +108,19 @@ def _messages(body: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
         content = [
             (where, block)
             for where, block in blocks(required_content(message, field), f"{field}.content")
-            if not (role == "assistant" and block["type"] in THINKING)
+            if not (_blank(block, where) or (role == "assistant" and block["type"] in THINKING))
         ]
         if role == "assistant":
             yield from _assistant(content)
-        elif role == "system":
+        elif role == "system" and content:
             yield {"role": "system", "content": "\n".join(read_text_block(block, where) for where, block in content)}
-        elif place or [block.get("text") for _, block in content] != [OPENING]:
+        elif role == "user" and (place or [block.get("text") for _, block in content] != [OPENING]):
             yield from _user(content)
+
+
+def _blank(block: Mapping[str, Any], field: str) -> bool:
+    """Return whether a block says nothing; Anthropic's own API refuses such texts."""
+    return block["type"] == "text" and not read_text_block(block, field).strip()
 
 
 def _assistant(content: list[Block]) -> Iterator[dict[str, Any]]:
