@@ -13,7 +13,7 @@ FLOORS = (
     ("errors", "chat"),
     ("tiers", "pricing", "dialects", "providers"),
     ("events", "ask", "classifier", "config", "rows"),
-    ("planning", "training", "router", "sinks", "batch"),
+    ("planning", "conversations", "training", "recording", "router", "sinks", "batch"),
     ("service", "demo", "printing"),
     ("cli", "__main__"),
 )

@@ -1,16 +1,17 @@
 """The native endpoint's request and answers, as HTTP sees them."""
 
+from collections.abc import Mapping
 from decimal import Decimal
 from typing import Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from learnedrouter.chat import ChatRequest
+from learnedrouter.chat import ChatRequest, Completion
 from learnedrouter.dialects.openai_chat import read_request
 from learnedrouter.errors import RequestError
 from learnedrouter.events import RoutedCompletion
-from learnedrouter.planning import RouteOptions
-from learnedrouter.router import Plan, Routed
+from learnedrouter.planning import Plan, RouteOptions
+from learnedrouter.service.options import fallback_option
 from learnedrouter.tiers import Decision
 
 
@@ -22,6 +23,7 @@ class RouteRequest(BaseModel):
     prompt: str | None = None
     messages: list[dict[str, Any]] | None = None
     dry_run: bool = False
+    stream: bool = False
     tools: list[dict[str, Any]] | None = None
     response_format: dict[str, Any] | None = None
     max_tokens: Annotated[int, Field(gt=0)] | None = None
@@ -55,10 +57,10 @@ class RouteRequest(BaseModel):
         }
         return read_request({"messages": messages, **{key: value for key, value in carried.items() if value is not None}})
 
-    def options(self) -> RouteOptions:
-        """Return what the caller asks of the routing."""
+    def options(self, headers: Mapping[str, str]) -> RouteOptions:
+        """Return what the caller asks of the routing; whether other models may take over, headers say."""
         limit = None if self.max_cost_usd is None else Decimal(str(self.max_cost_usd))
-        return RouteOptions(self.tier, self.min_tier, self.max_tier, self.threshold, limit)
+        return RouteOptions(self.tier, self.min_tier, self.max_tier, self.threshold, limit, fallback=fallback_option(headers))
 
 
 def parse_route_request(body: bytes) -> RouteRequest:
@@ -104,9 +106,8 @@ def plan_json(plan: Plan) -> dict[str, Any]:
     }
 
 
-def routed_json(routed: Routed) -> dict[str, Any]:
+def routed_json(event: RoutedCompletion, completion: Completion) -> dict[str, Any]:
     """Return the answer to a routed request."""
-    event, completion = routed.event, routed.completion
     return {
         "id": event.id,
         "decision": decision_json(event.decision),
