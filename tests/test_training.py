@@ -3,14 +3,16 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from tokenizers import Tokenizer
 
 from learnedrouter.classifier import artifact
-from learnedrouter.classifier.encoder import OnnxEncoder
+from learnedrouter.classifier.encoder import OnnxEncoder, TokenWindow
 from learnedrouter.classifier.model import TierClassifier
 from learnedrouter.errors import ArtifactError, DatasetError, InputError
 from learnedrouter.tiers import DEFAULT_LADDER
 from learnedrouter.training import dataset
 from learnedrouter.training.embed import embed, load_model
+from learnedrouter.training.finetune import Recipe
 from learnedrouter.training.pipeline import TrainingPlan, train, unseen
 
 
@@ -52,8 +54,9 @@ def test_the_manifest_says_what_was_made_of_what(artifact_folder: Path) -> None:
 def test_the_compiled_encoder_is_the_original(artifact_folder: Path, embedding_cache: Path) -> None:
     """Short, long, foreign and odd texts have the same embedding with and without torch."""
     encoder = OnnxEncoder(artifact_folder / "encoder")
+    window = TokenWindow(Tokenizer.from_file(str(artifact_folder / "encoder/tokenizer.json")), encoder.max_tokens)
     texts = ["hi", "Prove it.", "word " * 2_000, "Добрый день, 你好, صباح الخير", "x\u0000y", "\U0001f600" * 300, "{}" * 500, "a"]
-    original = embed(load_model("all-MiniLM-L6-v2"), [encoder.shorten(text) for text in texts], embedding_cache, quiet)
+    original = embed(load_model("all-MiniLM-L6-v2", encoder.max_tokens), [window.shorten(text) for text in texts], embedding_cache, quiet)
 
     vectors, lengths = encoder.encode(texts)
 
@@ -64,13 +67,14 @@ def test_the_compiled_encoder_is_the_original(artifact_folder: Path, embedding_c
 
 def test_a_long_text_keeps_head_and_tail(artifact_folder: Path) -> None:
     """What stands at either end changes the embedding; the encoder never reads more than it can."""
-    encoder = OnnxEncoder(artifact_folder / "encoder")
+    window = TokenWindow(Tokenizer.from_file(str(artifact_folder / "encoder/tokenizer.json")), 128)
     middle = "filler " * 1_000
-    shortened = encoder.shorten(f"Translate this: {middle} and prove the theorem.")
+    shortened = window.shorten(f"Translate this: {middle} and prove the theorem.")
 
     assert shortened.startswith("Translate this:")
     assert shortened.endswith("prove the theorem.")
-    assert len(encoder._tokenizer.encode(shortened)) <= encoder.max_tokens
+    ((ids,), (length,)) = window.read([shortened])
+    assert len(ids) == length <= 128
 
 
 def test_int8_is_smaller_and_says_so(small_data: Path, artifact_folder: Path, embedding_cache: Path, tmp_path: Path) -> None:
@@ -81,6 +85,19 @@ def test_int8_is_smaller_and_says_so(small_data: Path, artifact_folder: Path, em
     assert small < large / 3
     assert 0.9 < trained.parity < 1
     assert trained.manifest.metrics["parity"] == trained.parity
+
+
+def test_fine_tuning_changes_the_encoder_and_is_compiled_with_it(small_data: Path, embedding_cache: Path, tmp_path: Path) -> None:
+    """One epoch over a few rows: another encoder, faithfully compiled, and the card says so."""
+    plan = TrainingPlan((small_data,), tmp_path / "tuned", DEFAULT_LADDER, max_tokens=32, recipe=Recipe(epochs=1), cache=embedding_cache)
+
+    trained = train(plan, quiet)
+
+    assert trained.parity >= 0.999
+    assert "fine-tuned on the training rows for 1 epochs" in (tmp_path / "tuned/README.md").read_text()
+    tuned, _ = OnnxEncoder(tmp_path / "tuned/encoder").encode(["translate this"])
+    frozen = embed(load_model("all-MiniLM-L6-v2", 32), ["translate this"], embedding_cache, quiet)
+    assert np.sum(tuned * frozen) < 0.999
 
 
 def test_rows_that_were_trained_on_are_not_evaluated_on(small_data: Path, artifact_folder: Path) -> None:
@@ -111,22 +128,22 @@ def test_too_little_data_is_refused(tmp_path: Path) -> None:
     assert sorted(path.name for path in tmp_path.iterdir()) == ["few.jsonl"]
 
 
-def test_too_few_of_a_tier_are_refused(tmp_path: Path, embedding_cache: Path) -> None:
-    """Four groups of a tier cannot be cross-validated in five folds; the old artefact stays."""
-    rows = [{"id": f"{n}", "prompt": f"ask number {n}", "tier": "complex" if n < 4 else "bulk"} for n in range(120)]
+def test_a_missing_tier_is_refused(tmp_path: Path, embedding_cache: Path) -> None:
+    """A tier that no training row shows cannot be learned; the old artefact stays."""
+    rows = [{"id": f"{n}", "prompt": f"ask number {n}", "tier": ("bulk", "complex")[n % 2]} for n in range(120)]
     data = tmp_path / "few.jsonl"
     data.write_text("\n".join(map(json.dumps, rows)))
     old = tmp_path / "model"
     old.mkdir()
 
-    with pytest.raises(InputError, match="too few rows to train on"):
+    with pytest.raises(InputError, match=r"none of the .* rows is of class 1"):
         train(TrainingPlan((data,), old, DEFAULT_LADDER, cache=embedding_cache), quiet)
     assert sorted(path.name for path in tmp_path.iterdir()) == ["few.jsonl", "model"]
 
 
 def test_a_damaged_cache_is_made_anew(tmp_path: Path) -> None:
     """A cut cache file costs time, not the training."""
-    model = load_model("all-MiniLM-L6-v2")
+    model = load_model("all-MiniLM-L6-v2", 128)
     first = embed(model, ["one", "two"], tmp_path, quiet)
     (file,) = tmp_path.iterdir()
     file.write_bytes(file.read_bytes()[:100])

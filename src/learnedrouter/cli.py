@@ -1,6 +1,7 @@
 """The command line: parsing and printing only."""
 
 import json
+import shlex
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -61,6 +62,11 @@ def train(
     data: Data,
     out: Annotated[Path, typer.Option(help="Folder to write the artefact to.")] = Path("models/default"),
     encoder: Annotated[str, typer.Option(help="onnx (all-MiniLM-L6-v2), or a sentence-transformers name or folder.")] = "onnx",
+    finetune: Annotated[
+        bool, typer.Option("--finetune", help="Fine-tune the encoder on the labels first; takes minutes an epoch.")
+    ] = False,
+    epochs: Annotated[int, typer.Option(help="Passes over the data when fine-tuning.")] = 3,
+    max_tokens: Annotated[int, typer.Option(help="What the encoder reads of an ask; of a longer one, head and tail.")] = 128,
     precision: Annotated[str, typer.Option(help="Of the compiled encoder: fp32 or int8.")] = "fp32",
     seed: Annotated[int, typer.Option(help="Of everything random.")] = 0,
     cache: Annotated[Path, typer.Option(help="Folder that keeps embeddings between trainings.")] = Path(".cache/embeddings"),
@@ -68,16 +74,28 @@ def train(
 ) -> None:
     """Train a classifier on labelled prompts."""
     from learnedrouter.training.embed import DEFAULT_MODEL
+    from learnedrouter.training.finetune import FROZEN, Recipe
     from learnedrouter.training.pipeline import TrainingPlan
     from learnedrouter.training.pipeline import train as run
 
     if precision not in ("fp32", "int8"):
         raise InputError(f"--precision {precision!r}: expected fp32 or int8")
-    files = " ".join(f"--data {path}" for path in data)
-    command = f"learnedrouter train {files} --out {out} --encoder {encoder} --precision {precision} --seed {seed}"
-    model = DEFAULT_MODEL if encoder == "onnx" else encoder
+    if epochs < 1 or max_tokens < 16:
+        raise InputError(f"--epochs {epochs} --max-tokens {max_tokens}: expected at least 1 and 16")
+    plan = TrainingPlan(
+        data=tuple(data),
+        out=out,
+        ladder=DEFAULT_LADDER,
+        encoder=DEFAULT_MODEL if encoder == "onnx" else encoder,
+        max_tokens=max_tokens,
+        precision="int8" if precision == "int8" else "fp32",
+        recipe=Recipe(epochs=epochs) if finetune else FROZEN,
+        seed=seed,
+        cache=cache,
+        command=shlex.join(["learnedrouter", *sys.argv[1:]]),
+    )
     with progress_bar() as progress:
-        trained = run(TrainingPlan(tuple(data), out, DEFAULT_LADDER, model, precision, seed, cache, command), progress)  # type: ignore[arg-type]
+        trained = run(plan, progress)
     if as_json:
         print_json({"artifact": str(out), "name": trained.manifest.name, "parity": trained.parity, "report": trained.report.as_dict()})
         return

@@ -49,6 +49,7 @@ ALLOWED = frozenset(
         ("sklearn.calibration", "_CalibratedClassifier"),
         ("sklearn.calibration", "_TemperatureScaling"),
         ("sklearn.compose._column_transformer", "ColumnTransformer"),
+        ("sklearn.frozen._frozen", "FrozenEstimator"),
         ("sklearn.linear_model._logistic", "LogisticRegression"),
         ("sklearn.pipeline", "Pipeline"),
         ("sklearn.preprocessing._data", "StandardScaler"),

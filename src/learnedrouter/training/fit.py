@@ -1,14 +1,13 @@
 """Fitting and calibrating the head."""
 
-from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 from sklearn.calibration import CalibratedClassifierCV
 from sklearn.compose import make_column_transformer
+from sklearn.frozen import FrozenEstimator
 from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import log_loss
-from sklearn.model_selection import StratifiedGroupKFold, cross_val_predict
 from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import StandardScaler
 from threadpoolctl import threadpool_limits
@@ -18,10 +17,24 @@ from learnedrouter.classifier.model import Head
 from learnedrouter.errors import InputError
 from learnedrouter.training.embed import Progress
 
-INVERSE_REGULARISATION = (0.3, 1.0, 3.0, 10.0, 30.0)
+INVERSE_REGULARISATION = (0.1, 0.3, 1.0, 3.0, 10.0, 30.0)
 """Values of C that are tried; unit-length embeddings want a larger one than scaled features."""
 
-FOLDS = 5
+
+@dataclass(frozen=True, slots=True)
+class Sample:
+    """Rows to fit on.
+
+    Parameters
+    ----------
+    features : (n, dimension + k)
+        Embeddings joined with structural features.
+    classes : (n,)
+        Class of each row.
+    """
+
+    features: FloatArray
+    classes: IntArray
 
 
 def make_head(dimension: int, inverse_regularisation: float, seed: int) -> Pipeline:
@@ -36,46 +49,38 @@ def make_head(dimension: int, inverse_regularisation: float, seed: int) -> Pipel
     return make_pipeline(scale, LogisticRegression(C=inverse_regularisation, max_iter=2_000, random_state=seed))
 
 
-def fit(
-    features: FloatArray, classes: IntArray, groups: Sequence[str], dimension: int, seed: int, progress: Progress
-) -> tuple[Head, float]:
-    """Return a calibrated head, and the C that cross-validation chose for it.
+def fit(train: Sample, validation: Sample, dimension: int, seed: int, progress: Progress) -> tuple[Head, float]:
+    """Return a calibrated head, and the C that was chosen for it.
 
-    Probabilities are calibrated by one temperature (Guo et al. 2017, section 4.2) on out-of-fold predictions, so that
-    the validation split stays unseen for the threshold.
+    C, and the one temperature that calibrates the probabilities (Guo et al. 2017, section 4.2), are chosen by log loss on
+    the validation rows: a fine-tuned encoder has seen the training rows, so folds of those would flatter.
 
     Parameters
     ----------
-    features : (n, dimension + k)
-        Embeddings joined with structural features.
-    classes : (n,)
-        Class of each row.
-    groups : (n,)
-        Rows of one group are never on both sides of a fold.
+    dimension
+        Columns of the embedding.
 
     Raises
     ------
     InputError
-        There are too few groups of a class to cross-validate.
+        A class is missing among the training or the validation rows.
     """
-    folds = _folds(features, classes, groups, seed)
+    _refuse_missing_classes(train, validation)
     losses: dict[float, float] = {}
     with threadpool_limits(1):  # matrices this small are multiplied faster by one thread than by several
         for place, value in enumerate(INVERSE_REGULARISATION, 1):
-            held_out = cross_val_predict(make_head(dimension, value, seed), features, classes, cv=folds, method="predict_proba")
-            losses[value] = float(log_loss(classes, held_out))
+            candidate = make_head(dimension, value, seed).fit(train.features, train.classes)
+            losses[value] = float(log_loss(validation.classes, candidate.predict_proba(validation.features)))
             progress("choosing C", place, len(INVERSE_REGULARISATION))
         best = min(losses, key=losses.__getitem__)
-        head = CalibratedClassifierCV(make_head(dimension, best, seed), method="temperature", cv=folds, ensemble=False)
-        head.fit(features, classes)
-    head.set_params(cv=None)  # the folds' row numbers are no part of the model
-    return head, best
+        head = make_head(dimension, best, seed).fit(train.features, train.classes)
+        calibrated = CalibratedClassifierCV(FrozenEstimator(head), method="temperature")
+        calibrated.fit(validation.features, validation.classes)
+    return calibrated, best
 
 
-def _folds(
-    features: FloatArray, classes: IntArray, groups: Sequence[str], seed: int
-) -> list[tuple[npt.NDArray[np.intp], npt.NDArray[np.intp]]]:
-    counts = {int(label): len({group for group, own in zip(groups, classes, strict=True) if own == label}) for label in np.unique(classes)}
-    if len(counts) < 2 or min(counts.values()) < FOLDS:
-        raise InputError(f"too few rows to train on: groups per class are {counts}; expected at least {FOLDS} in each of two or more")
-    return list(StratifiedGroupKFold(FOLDS, shuffle=True, random_state=seed).split(features, classes, groups))
+def _refuse_missing_classes(train: Sample, validation: Sample) -> None:
+    expected = set(range(int(max(train.classes.max(), validation.classes.max())) + 1))
+    for name, sample in (("training", train), ("validation", validation)):
+        if missing := sorted(expected - set(np.unique(sample.classes).tolist())):
+            raise InputError(f"too few rows to train on: none of the {len(sample.classes)} {name} rows is of class {missing[0]}")

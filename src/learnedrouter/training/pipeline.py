@@ -7,20 +7,22 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from tokenizers import Tokenizer
 
 from learnedrouter.classifier import artifact
-from learnedrouter.classifier.encoder import OnnxEncoder
+from learnedrouter.classifier.encoder import OnnxEncoder, TokenWindow
 from learnedrouter.classifier.features import FloatArray, IntArray, join, structural
 from learnedrouter.classifier.model import TierClassifier, label_scores
 from learnedrouter.errors import ArtifactError, DatasetError, InfeasibleError
 from learnedrouter.tiers import Ladder
 from learnedrouter.training import dataset, threshold
 from learnedrouter.training.card import model_card
-from learnedrouter.training.compile import MIN_COSINE, Precision, compile_onnx, parity
+from learnedrouter.training.compile import MIN_COSINE, Precision, compile_onnx
 from learnedrouter.training.dataset import LabelledRow
 from learnedrouter.training.embed import DEFAULT_MODEL, Progress, embed, load_model
-from learnedrouter.training.evaluate import Report, evaluate
-from learnedrouter.training.fit import fit
+from learnedrouter.training.evaluate import Report, evaluate, macro_f1
+from learnedrouter.training.finetune import FROZEN, Recipe, fine_tune
+from learnedrouter.training.fit import Sample, fit
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,8 +39,12 @@ class TrainingPlan:
         The tiers that the labels name.
     encoder
         A sentence-transformers model: a name or a folder.
+    max_tokens
+        What the encoder reads of an ask; a longer one keeps its head and its tail.
     precision
         Of the compiled encoder's weights.
+    recipe
+        How to fine-tune the encoder first; with 0 epochs, not at all.
     seed
         Of everything random.
     cache
@@ -51,7 +57,9 @@ class TrainingPlan:
     out: Path
     ladder: Ladder
     encoder: str = DEFAULT_MODEL
+    max_tokens: int = 128
     precision: Precision = "fp32"
+    recipe: Recipe = FROZEN
     seed: int = 0
     cache: Path = Path(".cache/embeddings")
     command: str = ""
@@ -79,8 +87,8 @@ class Trained:
 def train(plan: TrainingPlan, progress: Progress) -> Trained:
     """Train on labels and write an artefact.
 
-    The head is fitted on what sentence-transformers embeds; the threshold and all figures come from the compiled
-    encoder, as it will serve.
+    The head is fitted on what sentence-transformers embeds; its calibration, the threshold and all figures come from the
+    compiled encoder, as it will serve.
 
     Raises
     ------
@@ -94,16 +102,22 @@ def train(plan: TrainingPlan, progress: Progress) -> Trained:
     for name, part in parts.items():
         if not part:
             raise DatasetError(plan.data[0], None, f"no row falls into the {name} split; expected at least some 20 groups of rows")
-    model = load_model(plan.encoder)
+    model = load_model(plan.encoder, plan.max_tokens)
+    window = TokenWindow(Tokenizer.from_str(model.tokenizer.backend_tokenizer.to_str()), model.max_seq_length or plan.max_tokens)
+    readings = {name: [window.shorten(row.ask.reading) for row in part] for name, part in parts.items()}
+    if plan.recipe.epochs:
+        fine_tune(model, readings["train"], _tiers(parts["train"]), plan.recipe, plan.seed, progress)
     with artifact.staged(plan.out) as stage:
         progress("compiling the encoder", 0, 1)
         encoder = compile_onnx(model, plan.encoder, stage / artifact.ENCODER, plan.precision)
         progress("compiling the encoder", 1, 1)
-        fitted_on = parts["train"] + parts["validation"]
-        embeddings = embed(model, [encoder.shorten(row.ask.reading) for row in fitted_on], plan.cache, progress)
+        embeddings = embed(model, readings["train"] + readings["validation"], plan.cache, progress)
         boundary = len(parts["train"])
-        cosine = _checked_parity(plan, encoder, parts["validation"], embeddings[boundary:])
-        inverse_regularisation = _fit_head(plan, stage, parts["train"], embeddings[:boundary], progress)
+        train_sample = _sample(embeddings[:boundary], parts["train"])
+        reference = _sample(embeddings[boundary:], parts["validation"])
+        served, cosine = _served_sample(plan, encoder, parts["validation"], embeddings[boundary:])
+        head, inverse_regularisation = fit(train_sample, served, encoder.dimension, plan.seed, progress)
+        artifact.save_head(head, stage)
         untuned = TierClassifier(
             plan.ladder, encoder, artifact.load_head(stage / artifact.HEAD), label_scores(len(plan.ladder)), 0.0, plan.out.name
         )
@@ -114,8 +128,15 @@ def train(plan: TrainingPlan, progress: Progress) -> Trained:
         progress("evaluating", 1, 1)
         counts: dict[str, Any] = {name: len(part) for name, part in parts.items()}
         made_from = counts | {"rows": len(rows), "sha256": data_hash(rows), "command": plan.command, "seed": plan.seed}
-        np.save(stage / artifact.SEEN, np.sort(dataset.fingerprints(fitted_on)))
-        card = model_card(plan.out.name, f"{plan.encoder}, {plan.precision}, parity {cosine:.5f}", promise, made_from, report)
+        compiled = {
+            "precision": plan.precision,
+            "parity": cosine,
+            "validation_macro_f1": macro_f1(served.classes, head.predict_proba(served.features).argmax(axis=1)),
+            "validation_macro_f1_before_compiling": macro_f1(reference.classes, head.predict_proba(reference.features).argmax(axis=1)),
+            "C": inverse_regularisation,
+        }
+        np.save(stage / artifact.SEEN, np.sort(dataset.fingerprints(parts["train"] + parts["validation"])))
+        card = model_card(plan.out.name, _encoder_shown(plan), compiled, promise, made_from, report)
         (stage / artifact.CARD).write_text(card, encoding="utf-8")
         manifest = artifact.seal(
             stage,
@@ -126,25 +147,25 @@ def train(plan: TrainingPlan, progress: Progress) -> Trained:
             dimension=encoder.dimension,
             threshold=promise,
             data=made_from,
-            metrics={name: figure.value for name, figure in report.figures.items()} | {"parity": cosine, "C": inverse_regularisation},
+            metrics={name: figure.value for name, figure in report.figures.items()} | compiled,
         )
     return Trained(manifest, report, cosine)
 
 
-def _checked_parity(plan: TrainingPlan, encoder: OnnxEncoder, rows: Sequence[LabelledRow], reference: FloatArray) -> float:
-    cosine = parity(encoder, [row.ask.reading for row in rows], reference)
+def _served_sample(plan: TrainingPlan, encoder: OnnxEncoder, rows: Sequence[LabelledRow], reference: FloatArray) -> tuple[Sample, float]:
+    """Return `rows` as the compiled encoder sees them, and how far that is from the `reference`, as the smallest cosine."""
+    vectors, _ = encoder.encode([row.ask.reading for row in rows])
+    cosine = float(np.min(np.sum(vectors * reference, axis=1)))
     if plan.precision == "fp32" and cosine < MIN_COSINE:
         raise ArtifactError(
             f"encoder {plan.encoder!r}: compiled, it differs from the original (cosine {cosine:.5f}, expected {MIN_COSINE})"
         )
-    return cosine
+    return _sample(vectors, rows), cosine
 
 
-def _fit_head(plan: TrainingPlan, stage: Path, rows: Sequence[LabelledRow], embeddings: FloatArray, progress: Progress) -> float:
-    features = join(embeddings, structural([row.ask for row in rows]))
-    head, inverse_regularisation = fit(features, _tiers(rows), [row.group for row in rows], embeddings.shape[1], plan.seed, progress)
-    artifact.save_head(head, stage)
-    return inverse_regularisation
+def _encoder_shown(plan: TrainingPlan) -> str:
+    tuned = f", fine-tuned on the training rows for {plan.recipe.epochs} epochs" if plan.recipe.epochs else ""
+    return f"{plan.encoder}{tuned}"
 
 
 def unseen(rows: Sequence[LabelledRow], folder: Path) -> list[LabelledRow]:
@@ -166,6 +187,10 @@ def data_hash(rows: Sequence[LabelledRow]) -> str:
     """Return the sha256 over the rows' requests and labels, whatever their order and files."""
     lines = sorted(f"{row.fingerprint:016x} {row.tier} {row.split or row.group}" for row in rows)
     return hashlib.sha256("\n".join(lines).encode()).hexdigest()
+
+
+def _sample(embeddings: FloatArray, rows: Sequence[LabelledRow]) -> Sample:
+    return Sample(join(embeddings, structural([row.ask for row in rows])), _tiers(rows))
 
 
 def _tiers(rows: Sequence[LabelledRow]) -> IntArray:

@@ -1,0 +1,109 @@
+"""Fine-tuning a sentence encoder on labels, so that requests of one tier lie together.
+
+A linear layer over the embedding predicts the class; its loss is sent back through the whole encoder. The layer itself is
+thrown away: the head is fitted afterwards, on the tuned embeddings, as on any other encoder's.
+
+Source of the recipe: Sun et al. 2019, "How to Fine-Tune BERT for Text Classification?" (learning rate, few epochs, linear
+warm-up and decay). Label smoothing: Szegedy et al. 2016, section 7.
+"""
+
+import math
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from sentence_transformers import SentenceTransformer
+
+from learnedrouter.classifier.features import IntArray
+from learnedrouter.training.embed import Progress
+
+_BATCHES_SORTED_TOGETHER = 20
+"""Batches whose rows are sorted by length before they are cut: little padding, and still well mixed."""
+
+
+@dataclass(frozen=True, slots=True)
+class Recipe:
+    """How to fine-tune.
+
+    Parameters
+    ----------
+    epochs
+        Passes over the rows.
+    batch
+        Rows a step.
+    encoder_rate, layer_rate
+        Peak learning rates of the encoder, and of the linear layer over it.
+    warm_up
+        Share of the steps over which the rates rise.
+    smoothing
+        Share of a label's weight that is spread over all classes; neighbouring tiers are a matter of opinion.
+    scale
+        Logits are this times the layer's output: embeddings have unit length, and softmax needs a wider range.
+    """
+
+    epochs: int = 3
+    batch: int = 32
+    encoder_rate: float = 6e-5
+    layer_rate: float = 2e-3
+    warm_up: float = 0.1
+    smoothing: float = 0.1
+    scale: float = 8.0
+
+
+FROZEN = Recipe(epochs=0)
+"""The encoder as it is."""
+
+
+def fine_tune(model: SentenceTransformer, texts: Sequence[str], classes: IntArray, recipe: Recipe, seed: int, progress: Progress) -> None:
+    """Fine-tune `model` in place.
+
+    Parameters
+    ----------
+    texts : (n,)
+        As the encoder will read them, already cut to its length.
+    classes : (n,)
+        Class of each text, from 0.
+    """
+    torch.manual_seed(seed)
+    layer = torch.nn.Linear(model.get_embedding_dimension() or 0, int(classes.max()) + 1)
+    optimizer = torch.optim.AdamW(
+        [{"params": model.parameters(), "lr": recipe.encoder_rate}, {"params": layer.parameters(), "lr": recipe.layer_rate}],
+        weight_decay=0.01,
+    )
+    steps = recipe.epochs * math.ceil(len(texts) / recipe.batch)
+    schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: _rate(step, steps, recipe.warm_up))
+    loss_of = torch.nn.CrossEntropyLoss(label_smoothing=recipe.smoothing)
+    rng = np.random.default_rng(seed)
+    targets = torch.from_numpy(classes.astype(np.int64))
+    done = 0
+    model.train()
+    for _ in range(recipe.epochs):
+        for batch in _batches(texts, recipe.batch, rng):
+            vectors = model(model.preprocess([texts[place] for place in batch]))["sentence_embedding"]
+            loss = loss_of(recipe.scale * layer(vectors), targets[batch])
+            optimizer.zero_grad()
+            loss.backward()
+            torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
+            optimizer.step()
+            schedule.step()
+            done += 1
+            progress("fine-tuning", done, steps)
+    model.eval()
+
+
+def _rate(step: int, steps: int, warm_up: float) -> float:
+    """Rise to 1 over the first `warm_up` of the steps, then fall to 0."""
+    rising = max(1.0, warm_up * steps)
+    return min((step + 1) / rising, max(0.0, (steps - step) / max(1.0, steps - rising)))
+
+
+def _batches(texts: Sequence[str], size: int, rng: np.random.Generator) -> Iterator[list[int]]:
+    """Yield every row once, in batches of rows of like length, in random order."""
+    mixed = rng.permutation(len(texts)).tolist()
+    together = size * _BATCHES_SORTED_TOGETHER
+    batches: list[list[int]] = []
+    for start in range(0, len(mixed), together):
+        alike = sorted(mixed[start : start + together], key=lambda place: len(texts[place]))
+        batches.extend(alike[first : first + size] for first in range(0, len(alike), size))
+    yield from (batches[place] for place in rng.permutation(len(batches)))
