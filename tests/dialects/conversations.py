@@ -119,9 +119,9 @@ def said_in_openai(body: dict[str, Any]) -> list[tuple[Any, ...]]:
             continue
         content = message["content"] or []
         for part in [{"type": "text", "text": content}] if isinstance(content, str) else content:
-            atoms.append((role, "text", part["text"]) if part["type"] == "text" else (role, "image", part["image_url"]["url"]))
+            atoms += [(role, "text", part["text"]) if part["type"] == "text" else (role, "image", part["image_url"]["url"])]
         for call in message.get("tool_calls", ()):
-            atoms.append(("call", call["id"], call["function"]["name"], json.loads(call["function"]["arguments"])))
+            atoms += [("call", call["id"], call["function"]["name"], json.loads(call["function"]["arguments"]))]
     return _merged(atoms)
 
 

@@ -9,7 +9,7 @@ from typing import Any
 from learnedrouter.chat import Chunk
 from learnedrouter.dialects.anthropic_messages import THINKING, read_finish_reason, read_refusal, read_usage, write_arguments
 from learnedrouter.dialects.pieces import CallArguments, CallBegun, Counted, Finished, Opened, Piece, Refusal, Text
-from learnedrouter.dialects.reading import optional, required
+from learnedrouter.dialects.reading import optional, required, section
 
 _FRAME_EVENTS = frozenset({"message_start", "content_block_stop", "message_delta", "message_stop", "ping", "error"})
 _TEXTS = {"text_delta": "text", "thinking_delta": "thinking", "input_json_delta": "partial_json"}
@@ -79,13 +79,13 @@ class AnthropicStream:
 
 def carries_content(chunk: Chunk) -> bool:
     """Return whether an event holds any of the answer, and not just its frame; an unknown event does."""
-    kind, block, delta = (chunk.data.get(key) for key in ("type", "content_block", "delta"))
+    kind, block, delta = str(chunk.data.get("type")), section(chunk.data, "content_block"), section(chunk.data, "delta")
     if kind in _FRAME_EVENTS:
         return False
-    if kind == "content_block_start" and isinstance(block, Mapping):
-        return bool(block.get("text")) if block.get("type") == "text" else block.get("type") not in THINKING
-    if kind == "content_block_delta" and isinstance(delta, Mapping):
-        if delta.get("type") in _TEXTS:
-            return bool(delta.get(_TEXTS[delta["type"]]))
-        return delta.get("type") != "signature_delta"
+    if kind == "content_block_start":
+        begun = str(block.get("type"))
+        return bool(block.get("text")) if begun == "text" else begun not in THINKING
+    if kind == "content_block_delta":
+        more = str(delta.get("type"))
+        return bool(delta.get(_TEXTS[more])) if more in _TEXTS else more != "signature_delta"
     return True

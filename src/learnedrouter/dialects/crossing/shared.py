@@ -25,12 +25,14 @@ def refuse_unknown(body: Mapping[str, Any], known: Collection[str], dialect: str
     """Refuse every field that is set and not `known`: what it means in the other dialect cannot be known either."""
     for field, value in body.items():
         if field not in known and value is not None:
-            raise RequestError(f"{field}: has no counterpart for {dialect} models; leave it out or ask for another model", field=field)
+            raise refuse(field, value, dialect)
 
 
 def refuse(field: str, value: Any, dialect: str) -> RequestError:
     """Return the error for a value that has no counterpart in the other dialect."""
-    return RequestError(f"{field}: {shown(value)} has no counterpart for {dialect} models", field=field)
+    return RequestError(
+        f"{field}: {shown(value)} has no counterpart for {dialect} models; leave it out or ask for another model", field=field
+    )
 
 
 def tool_name(name: str, field: str) -> str:
