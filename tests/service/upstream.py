@@ -41,6 +41,7 @@ class Upstream:
         self.requests: list[dict[str, Any]] = []
         self.hung_up: list[str] = []
         self.disconnected = threading.Event()
+        self.hanging = threading.Event()
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
         if scope["type"] != "http":
@@ -118,6 +119,7 @@ class _Answer:
             await self.part(b"event: error\ndata: " + json.dumps(error).encode() + b"\n\n", last=True)
 
     async def hang(self) -> None:
+        self.upstream.hanging.set()
         while (await self.receive())["type"] != "http.disconnect":
             pass
         self.upstream.hung_up.append(self.body["model"])
