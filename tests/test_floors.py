@@ -13,8 +13,8 @@ FLOORS = (
     ("errors", "chat"),
     ("tiers", "pricing", "dialects", "providers"),
     ("events", "ask", "classifier", "config", "rows"),
-    ("planning", "conversations", "training", "recording", "router", "sinks", "batch"),
-    ("service", "demo", "printing"),
+    ("planning", "conversations", "checking", "training", "recording", "router", "sinks", "batch"),
+    ("service", "demo", "explain", "printing"),
     ("cli", "__main__"),
 )
 ONLY_IN = {

@@ -90,6 +90,7 @@ class Settings(BaseSettings):
     stream_idle_seconds: Seconds = 60.0
     max_body_bytes: Positive = 10_485_760
     expected_output_tokens: Positive = 500
+    explained_requests: Positive = 1_000
     breaker: BreakerSettings = BreakerSettings()
     tiers: tuple[TierSettings, ...]
     providers: dict[str, ProviderSettings]

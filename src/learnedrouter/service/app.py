@@ -16,6 +16,7 @@ from learnedrouter.service.state import ServiceState
 from learnedrouter.service.wiring import make_router
 from learnedrouter.sinks.log import LogSink
 from learnedrouter.sinks.metrics import MetricsSink
+from learnedrouter.sinks.recent import RecentSink
 
 MakeRouter = Callable[[Settings, Sequence[Sink]], Router]
 
@@ -36,7 +37,8 @@ def create_app(settings: Settings, on_failure: Callable[[LearnedRouterError], No
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
-        state = ServiceState(settings, MetricsSink(), ClientKeys(key.get_secret_value() for key in settings.client_keys))
+        keys = ClientKeys(key.get_secret_value() for key in settings.client_keys)
+        state = ServiceState(settings, MetricsSink(), RecentSink(settings.explained_requests), keys)
         app.state.service = state
         loading = asyncio.create_task(_load(state, on_failure, load))
         yield
@@ -52,6 +54,6 @@ def create_app(settings: Settings, on_failure: Callable[[LearnedRouterError], No
 
 async def _load(state: ServiceState, on_failure: Callable[[LearnedRouterError], None], load: MakeRouter) -> None:
     try:
-        state.router = await asyncio.to_thread(load, state.settings, (state.metrics, LogSink()))
+        state.router = await asyncio.to_thread(load, state.settings, (state.metrics, state.recent, LogSink()))
     except LearnedRouterError as error:
         on_failure(error)

@@ -6,10 +6,11 @@ from fastapi import APIRouter, Depends, Query
 from starlette.requests import Request
 from starlette.responses import Response
 
+from learnedrouter.errors import RequestError
 from learnedrouter.service import http
 from learnedrouter.service.docs import ERRORS, ROUTE_DOCS
 from learnedrouter.service.keys import require_key
-from learnedrouter.service.schemas import parse_route_request, plan_json, routed_json
+from learnedrouter.service.schemas import event_json, parse_route_request, plan_json, routed_json
 from learnedrouter.service.state import State
 from learnedrouter.service.streaming import EventStream, native_frames, unless_disconnected
 from learnedrouter.sinks.metrics import CONTENT_TYPE
@@ -40,6 +41,16 @@ async def route(request: Request, state: State) -> Response:
         return EventStream(native_frames(stream, marks), stream.aclose, http.stream_headers(stream))
     routed = await unless_disconnected(request.receive, state.ready_router().route(chat, options))
     return http.json_response(routed_json(routed.event, routed.completion) | marks, headers=http.event_headers(routed.event))
+
+
+@router.get("/route/{identity}", responses=ERRORS, dependencies=[Depends(require_key)], summary="What became of a request, and why")
+async def explain(identity: str, state: State) -> Response:
+    """Tell the whole decision of one of the newest requests; what was asked and answered is not kept."""
+    event = state.recent.get(identity)
+    if event is None:
+        limit = state.settings.explained_requests
+        raise RequestError(f"request {identity!r}: not known; the newest {limit:,} of this process are", field="id", status=404)
+    return http.json_response(event_json(event), headers=http.event_headers(event))
 
 
 @router.get("/livez", summary="Whether the process answers")

@@ -108,15 +108,35 @@ def plan_json(plan: Plan) -> dict[str, Any]:
 
 def routed_json(event: RoutedCompletion, completion: Completion) -> dict[str, Any]:
     """Return the answer to a routed request."""
+    output = {
+        "text": completion.text,
+        "tool_calls": [{"id": call.id, "name": call.name, "arguments": call.arguments} for call in completion.tool_calls],
+        "finish_reason": completion.finish_reason,
+    }
+    return {"id": event.id, "decision": decision_json(event.decision), "model": _model(event), "output": output, **_account_json(event)}
+
+
+def event_json(event: RoutedCompletion) -> dict[str, Any]:
+    """Return all that is known of a request, but for what was asked and answered."""
     return {
         "id": event.id,
+        "outcome": event.outcome,
         "decision": decision_json(event.decision),
-        "model": event.model.model if event.model else None,
-        "output": {
-            "text": completion.text,
-            "tool_calls": [{"id": call.id, "name": call.name, "arguments": call.arguments} for call in completion.tool_calls],
-            "finish_reason": completion.finish_reason,
-        },
+        "model": _model(event),
+        "served_tier": event.served_tier or None,
+        "streamed": event.streamed,
+        "clamped": event.adjusted.clamped or None,
+        "params": list(event.adjusted.parameters),
+        **_account_json(event),
+    }
+
+
+def _model(event: RoutedCompletion) -> str | None:
+    return event.model.model if event.model else None
+
+
+def _account_json(event: RoutedCompletion) -> dict[str, Any]:
+    return {
         "usage": {
             "input_tokens": event.usage.input_tokens,
             "cache_read_tokens": event.usage.cache_read_tokens,

@@ -11,6 +11,7 @@ from learnedrouter.errors import LearnedRouterError
 from learnedrouter.router import Router
 from learnedrouter.service.client_keys import ClientKeys
 from learnedrouter.sinks.metrics import MetricsSink
+from learnedrouter.sinks.recent import RecentSink
 
 
 class NotReady(LearnedRouterError):
@@ -27,6 +28,8 @@ class ServiceState:
         As they were read at start.
     metrics
         The metrics sink.
+    recent
+        The newest requests.
     keys
         Who may call.
     router
@@ -35,6 +38,7 @@ class ServiceState:
 
     settings: Settings
     metrics: MetricsSink
+    recent: RecentSink
     keys: ClientKeys
     router: Router | None = None
 
