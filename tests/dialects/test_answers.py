@@ -107,7 +107,9 @@ def test_why_an_anthropic_answer_ended_in_openais_words(reason, finish):
 def test_what_anthropic_says_about_a_refusal_is_openais_refusal():
     """The explanation stands where OpenAI's callers look for it."""
     details = {"type": "refusal", "category": "cyber", "explanation": "Too dangerous."}
-    crossed = to_openai(message(content=[], stop_reason="refusal", stop_details=details))
+    answer = message(content=[], stop_reason="refusal", stop_details=details)
+    crossed = to_openai(answer)
+    assert anthropic_messages.read_text(answer) == "Too dangerous."
     assert crossed["choices"][0]["message"] == {"role": "assistant", "content": None, "refusal": "Too dangerous."}
 
 

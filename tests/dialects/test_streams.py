@@ -218,7 +218,8 @@ def test_anthropics_usage_grows_and_its_first_output_count_is_no_count():
     reader = StreamReader(Dialect.ANTHROPIC)
     reader.feed(event("message_start", message={"id": "m", "usage": {"input_tokens": 5, "cache_read_input_tokens": 3, "output_tokens": 1}}))
     assert reader.usage == Usage(5, 3, 0, None)
-    reader.feed(event("message_delta", delta={"stop_reason": "end_turn"}, usage={"input_tokens": 6, "output_tokens": 9}))
+    told = {"input_tokens": 6, "cache_read_input_tokens": None, "output_tokens": 9}
+    reader.feed(event("message_delta", delta={"stop_reason": "end_turn"}, usage=told))
     assert reader.usage == Usage(6, 3, 0, 9)
 
 

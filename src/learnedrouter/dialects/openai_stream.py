@@ -72,7 +72,7 @@ class OpenAIStream:
         """
         for call in reversed(range(len(self._calls))):
             known_index, known_name = self._calls[call]
-            if index is None or index == known_index:
+            if index == known_index:
                 return call if not name or name == known_name else None
         return None
 

@@ -131,7 +131,7 @@ def _messages(body: Mapping[str, Any]) -> list[dict[str, Any]]:
         for item in _tagged(message, field)
     ]
     messages: list[dict[str, Any]] = [
-        {"role": role, "content": _results_first([block for _, block in run])} for role, run in groupby(tagged, key=lambda item: item[0])
+        {"role": role, "content": [block for _, block in run]} for role, run in groupby(tagged, key=lambda item: item[0])
     ]
     if not messages:
         raise RequestError("messages: no message holds anything for an Anthropic model", field="messages")
@@ -140,11 +140,6 @@ def _messages(body: Mapping[str, Any]) -> list[dict[str, Any]]:
     if messages[0]["role"] == "assistant":
         messages.insert(0, {"role": "user", "content": [{"type": "text", "text": OPENING}]})
     return messages
-
-
-def _results_first(blocks: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """Anthropic demands that the results of tool calls directly follow the calls."""
-    return sorted(blocks, key=lambda block: block["type"] != "tool_result")
 
 
 def _tagged(message: Mapping[str, Any], field: str) -> Iterator[Tagged]:
