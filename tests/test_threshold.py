@@ -4,7 +4,7 @@ from scipy.stats import binomtest
 
 from learnedrouter.errors import InfeasibleError, InputError
 from learnedrouter.tiers import choose_tier
-from learnedrouter.training.threshold import curve, route, solve
+from learnedrouter.training.threshold import curve, from_labels, route, solve
 
 RNG = np.random.default_rng(7)
 
@@ -13,7 +13,7 @@ def population(rows: int, rng: np.random.Generator) -> tuple[np.ndarray, np.ndar
     """Requests whose sufficiency is calibrated: the needed tier is drawn from it."""
     probabilities = rng.dirichlet((0.5, 0.5, 0.5, 0.5), rows)
     needed = np.array([rng.choice(4, p=row) for row in probabilities])
-    return probabilities.cumsum(axis=1), needed
+    return probabilities.cumsum(axis=1), from_labels(needed, 4)
 
 
 def test_a_higher_threshold_never_under_routes_more() -> None:
@@ -36,8 +36,8 @@ def test_routing_many_is_routing_one_many_times(threshold: float) -> None:
 
 def test_the_bound_is_clopper_and_pearsons() -> None:
     """Against SciPy's exact binomial test."""
-    sufficiency, needed = population(300, RNG)
-    (point,) = curve(sufficiency, needed, 0.95, thresholds=(0.8,))
+    sufficiency, acceptable = population(300, RNG)
+    (point,) = curve(sufficiency, acceptable, 0.95, thresholds=(0.8,))
     under = round(point.under_routed * 300)
 
     exact = binomtest(under, 300, alternative="less").proportion_ci(0.95, method="exact")
@@ -54,6 +54,17 @@ def test_the_promise_holds_on_new_data() -> None:
         broken += truth.under_routed > 0.10
 
     assert broken <= 200 * 0.10 + 3 * np.sqrt(200 * 0.1 * 0.9)
+
+
+def test_a_request_that_no_tier_solves_is_not_under_routed() -> None:
+    """Outcomes: only what another tier would have got right counts as missed, and no miss is possible where none would."""
+    sufficiency = np.array([[0.2, 0.9], [0.9, 0.2], [0.1, 0.1]])
+    acceptable = np.array([[False, True], [True, False], [False, False]])
+
+    (cheap, strict) = curve(sufficiency, acceptable, 0.95, thresholds=(0.0, 1.0))
+
+    assert (cheap.under_routed, cheap.over_routed) == (pytest.approx(1 / 3), 0)
+    assert (strict.under_routed, strict.over_routed) == (0, 0)
 
 
 def test_the_solution_is_the_cheapest_that_keeps_the_promise() -> None:
@@ -75,4 +86,4 @@ def test_infeasible_is_an_answer() -> None:
 def test_what_cannot_be_solved_is_refused(rows: int, confidence: float, problem: str) -> None:
     """The error names what is wrong."""
     with pytest.raises(InputError, match=problem):
-        curve(np.ones((rows, 4)), np.zeros(rows, dtype=np.intp), confidence)
+        curve(np.ones((rows, 4)), np.ones((rows, 4), dtype=np.bool_), confidence)

@@ -147,7 +147,8 @@ def tune(
     classifier = artifacts.load(artifact)
     rows = unseen(dataset.load(data, classifier.ladder), artifact)
     sufficiency = classifier.assess([row.ask for row in rows]).sufficiency
-    points = threshold.curve(sufficiency, np.array([row.tier for row in rows]), confidence)
+    acceptable = threshold.from_labels(np.array([row.tier for row in rows]), len(classifier.ladder))
+    points = threshold.curve(sufficiency, acceptable, confidence)
     point = threshold.solve(points, max_under_route)
     if as_json:
         print_json(

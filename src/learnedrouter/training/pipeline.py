@@ -200,7 +200,8 @@ def _tiers(rows: Sequence[LabelledRow]) -> IntArray:
 def _solve(classifier: TierClassifier, rows: Sequence[LabelledRow]) -> dict[str, Any]:
     """Return the threshold for the default promise; where that is infeasible, the highest threshold, and so it is said."""
     assessment = classifier.assess([row.ask for row in rows])
-    points = threshold.curve(assessment.sufficiency, _tiers(rows), threshold.DEFAULT_CONFIDENCE)
+    acceptable = threshold.from_labels(_tiers(rows), len(classifier.ladder))
+    points = threshold.curve(assessment.sufficiency, acceptable, threshold.DEFAULT_CONFIDENCE)
     promise = f"under-route at most {threshold.DEFAULT_MAX_UNDER_ROUTE:.0%} with {threshold.DEFAULT_CONFIDENCE:.0%} confidence"
     try:
         point = threshold.solve(points, threshold.DEFAULT_MAX_UNDER_ROUTE)

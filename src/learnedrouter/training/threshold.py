@@ -47,8 +47,18 @@ def route(sufficiency: npt.NDArray[np.float64], threshold: float) -> IntArray:
     return tiers
 
 
-def curve(sufficiency: npt.NDArray[np.float64], needed: IntArray, confidence: float, thresholds: Sequence[float] = GRID) -> list[Point]:
-    """Return what each threshold does on rows whose needed tiers are known.
+def curve(
+    sufficiency: npt.NDArray[np.float64], acceptable: npt.NDArray[np.bool_], confidence: float, thresholds: Sequence[float] = GRID
+) -> list[Point]:
+    """Return what each threshold does on rows of which it is known which tiers' answers are acceptable.
+
+    A row is under-routed where its tier's answer is not acceptable though another tier's is; it is over-routed where a
+    cheaper tier's answer would have been acceptable, or where none is.
+
+    Parameters
+    ----------
+    sufficiency, acceptable : (n, n_tiers)
+        What the classifier holds, and what is true; for labels, see `from_labels`.
 
     The bound is Clopper and Pearson's, exact for a binomial, one-sided at `confidence`: a quantile of a beta distribution
     (Clopper and Pearson 1934; https://en.wikipedia.org/wiki/Binomial_proportion_confidence_interval).
@@ -58,20 +68,27 @@ def curve(sufficiency: npt.NDArray[np.float64], needed: IntArray, confidence: fl
     InputError
         There are no rows, or `confidence` is outside (0, 1).
     """
-    if len(needed) == 0:
+    rows, tiers = sufficiency.shape
+    if rows == 0:
         raise InputError("no rows to solve the threshold on")
     if not 0 < confidence < 1:
         raise InputError(f"confidence {confidence}: expected a number between 0 and 1")
-    top = sufficiency.shape[1] - 1
+    cheapest = acceptable.argmax(axis=1)
+    spareable = cheapest < tiers - 1
     points = []
     for threshold in thresholds:
         routed = route(sufficiency, threshold)
-        under = int((routed < needed).sum())
-        bound = 1.0 if under == len(needed) else beta.ppf(confidence, under + 1, len(needed) - under)
-        spareable = needed < top
-        spared = float((routed[spareable] < top).mean()) if spareable.any() else 0.0
-        points.append(Point(threshold, under / len(needed), float((routed > needed).mean()), spared, float(bound)))
+        missed = ~acceptable[np.arange(rows), routed] & acceptable.any(axis=1)
+        under = int(missed.sum())
+        bound = 1.0 if under == rows else beta.ppf(confidence, under + 1, rows - under)
+        spared = float((routed[spareable] < tiers - 1).mean()) if spareable.any() else 0.0
+        points.append(Point(threshold, under / rows, float((routed > cheapest).mean()), spared, float(bound)))
     return points
+
+
+def from_labels(needed: IntArray, tiers: int) -> npt.NDArray[np.bool_]:
+    """Return which tiers' answers are acceptable, ``(n, tiers)``, where `needed` are the cheapest such: those and all above."""
+    return needed[:, None] <= np.arange(tiers)
 
 
 def solve(points: Sequence[Point], max_under_route: float) -> Point:
