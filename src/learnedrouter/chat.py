@@ -74,6 +74,8 @@ class ChatRequest:
         What it demands of a model.
     headers
         The HTTP headers that came with it, by their names in small letters; keys are not among them.
+    author
+        The model that wrote the answers in it, where that is known: no other takes its thinking.
     """
 
     dialect: Dialect
@@ -81,6 +83,7 @@ class ChatRequest:
     turns: tuple[Turn, ...]
     needs: Needs = Needs()
     headers: Mapping[str, str] = field(default_factory=dict, repr=False)
+    author: str | None = None
 
     @property
     def input_tokens_estimate(self) -> int:

@@ -18,6 +18,7 @@ from learnedrouter.providers.bodies import ParameterPolicy
 from learnedrouter.tiers import Ladder
 
 Capability = Literal["images", "tools", "json_schema"]
+Policy = Literal["escalate", "pass"]
 Mtok = Annotated[Decimal, Field(ge=0)]
 Positive = Annotated[int, Field(gt=0)]
 Seconds = Annotated[float, Field(gt=0)]
@@ -75,6 +76,23 @@ class BreakerSettings(_Section):
     recovery_seconds: Seconds = 30.0
 
 
+class ConversationSettings(_Section):
+    """How conversations keep their models."""
+
+    mode: Literal["off", "cache-aware", "pinned"] = "cache-aware"
+    size: Positive = 10_000
+    idle_seconds: Annotated[float, Field(ge=0)] = 300.0
+    forget_seconds: Seconds = 3_600.0
+
+
+class AnswerSettings(_Section):
+    """What becomes of a whole answer that falls short: the next model up is asked once, or it is let pass."""
+
+    invalid_structure: Policy = "escalate"
+    empty: Policy = "escalate"
+    truncated: Policy = "pass"
+
+
 class Settings(BaseSettings):
     """Everything that can be configured; see ``router.toml`` for what each key does."""
 
@@ -92,6 +110,8 @@ class Settings(BaseSettings):
     expected_output_tokens: Positive = 500
     explained_requests: Positive = 1_000
     breaker: BreakerSettings = BreakerSettings()
+    conversations: ConversationSettings = ConversationSettings()
+    answers: AnswerSettings = AnswerSettings()
     tiers: tuple[TierSettings, ...]
     providers: dict[str, ProviderSettings]
     models: dict[str, ModelSettings]

@@ -63,6 +63,8 @@ class RouteOptions:
         Forces a model, by its configured name; no other takes over.
     fallback
         Off: nobody but the first model is asked.
+    conversation_id
+        The caller's name for the conversation that the request goes on with.
     """
 
     tier: str | None = None
@@ -72,6 +74,7 @@ class RouteOptions:
     max_cost_usd: Decimal | None = None
     model: str | None = None
     fallback: Literal["on", "off"] = "on"
+    conversation_id: str | None = None
 
     def allowed(self, ladder: Ladder) -> range:
         """Return the allowed tiers.
@@ -103,6 +106,10 @@ class Plan:
         The request's id.
     estimated_cost_usd
         With the first model; None where its price is unknown.
+    conversation
+        What its conversation is known by.
+    author
+        The model that answered last in it, where that is known.
     """
 
     id: str
@@ -110,6 +117,8 @@ class Plan:
     models: tuple[RoutedModel, ...]
     estimated_cost_usd: Decimal | None
     decision_seconds: float
+    conversation: str
+    author: str | None
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,9 +3,11 @@
 import time
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import replace
+from decimal import Decimal
 from typing import Protocol
 
 from learnedrouter.chat import Chunk, Completion, Usage
+from learnedrouter.conversations import Conversations
 from learnedrouter.errors import ProviderError
 from learnedrouter.events import RoutedCompletion
 from learnedrouter.planning import Plan, RoutedModel
@@ -37,22 +39,51 @@ class Recorder:
         When the request came, on the clock of `time.perf_counter`.
     streamed
         Whether the answer is to be streamed.
+    conversations
+        Remember who answered.
     """
 
-    def __init__(self, plan: Plan, baseline: RoutedModel | None, sinks: Sequence[Sink], began: float, *, streamed: bool) -> None:
+    def __init__(
+        self,
+        plan: Plan,
+        baseline: RoutedModel | None,
+        sinks: Sequence[Sink],
+        began: float,
+        *,
+        streamed: bool,
+        conversations: Conversations,
+    ) -> None:
         self.plan = plan
+        self._conversations = conversations
+        self._discarded: list[tuple[Link, Usage]] = []
         self._baseline, self._sinks, self._began, self._streamed = baseline, sinks, began, streamed
+
+    @property
+    def elapsed_seconds(self) -> float:
+        """How long ago the request came."""
+        return time.perf_counter() - self._began
 
     def answered(self, link: Link, outcome: str, attempts: Sequence[Attempt], usage: Usage, adjusted: Adjusted) -> RoutedCompletion:
         """Record a request that a model answered, be it to the end or not."""
-        price = next((model.price for model in self.plan.models if model.link is link), None)
         event = self._event(outcome, attempts, usage)
-        cost = price.cost(usage) if price else None
+        costs = [self._cost(*billed) for billed in ((link, usage), *self._discarded)]
+        cost = None if None in costs else sum(filter(None, costs), Decimal(0))
+        self._conversations.remember(self.plan.conversation, link.ref.model, usage)
         return self._tell(replace(event, model=link.ref, served_tier=link.tier, cost_usd=cost, adjusted=adjusted))
+
+    def discard(self, link: Link, usage: Usage, reason: str) -> None:
+        """Book an answer that the caller does not get, and note for which reason another model was asked."""
+        self._discarded.append((link, usage))
+        decision = self.plan.decision
+        self.plan = replace(self.plan, decision=replace(decision, reasons=(*decision.reasons, reason)))
 
     def unanswered(self, outcome: str, attempts: Sequence[Attempt]) -> RoutedCompletion:
         """Record a request that no model answered."""
         return self._tell(self._event(outcome, attempts, Usage()))
+
+    def _cost(self, link: Link, usage: Usage) -> Decimal | None:
+        price = next((model.price for model in self.plan.models if model.link is link), None)
+        return price.cost(usage) if price else None
 
     def _event(self, outcome: str, attempts: Sequence[Attempt], usage: Usage) -> RoutedCompletion:
         baseline = self._baseline.price if self._baseline else None
@@ -68,7 +99,7 @@ class Recorder:
             baseline_usd=baseline.cost(usage) if baseline else None,
             decision_seconds=self.plan.decision_seconds,
             provider_seconds=sum(attempt.duration_ms for attempt in attempts) / 1000,
-            total_seconds=time.perf_counter() - self._began,
+            total_seconds=self.elapsed_seconds,
             streamed=self._streamed,
         )
 

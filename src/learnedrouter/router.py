@@ -4,17 +4,19 @@ import asyncio
 import time
 import uuid
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TypeVar
 
 from learnedrouter.ask import extract_ask
-from learnedrouter.chat import ChatRequest, Completion
+from learnedrouter.chat import ChatRequest, Completion, Usage
+from learnedrouter.checking import shortcoming
 from learnedrouter.classifier.worker import ClassifierWorker, Judgement
+from learnedrouter.conversations import Conversations, Held
 from learnedrouter.errors import LearnedRouterError, NoModelAnswered, ProviderError, RequestError
 from learnedrouter.events import RoutedCompletion
 from learnedrouter.planning import Plan, Refusal, RoutedModel, RouteOptions, crossings, estimated_cost, in_order, nobody_can, unable
 from learnedrouter.providers.bodies import Link
-from learnedrouter.providers.fallback import FallbackChain
+from learnedrouter.providers.fallback import FallbackChain, Served
 from learnedrouter.recording import DISCONNECTED, OK, Recorder, RoutedStream, Sink
 from learnedrouter.tiers import Decision, decide_tier
 
@@ -51,11 +53,14 @@ class Limits:
         For estimates, where a request sets no limit.
     threshold
         In place of the artefact's; None leaves that one.
+    escalated
+        What may be wrong with a whole answer (`checking.shortcoming`) for the next model up to be asked, once.
     """
 
     deadline_seconds: float
     expected_output_tokens: int
     threshold: float | None = None
+    escalated: frozenset[str] = frozenset()
 
 
 class Router:
@@ -73,12 +78,21 @@ class Router:
         Told of every request that was routed, answered or not.
     limits
         What holds for every request.
+    conversations
+        Remember which model each stays with.
     """
 
     def __init__(
-        self, worker: ClassifierWorker, models: Sequence[RoutedModel], chain: FallbackChain, sinks: Sequence[Sink], limits: Limits
+        self,
+        worker: ClassifierWorker,
+        models: Sequence[RoutedModel],
+        chain: FallbackChain,
+        sinks: Sequence[Sink],
+        limits: Limits,
+        conversations: Conversations,
     ) -> None:
         self._worker, self._models, self._chain, self._sinks, self._limits = worker, tuple(models), chain, tuple(sinks), limits
+        self._conversations = conversations
         self._ladder = worker.classifier.ladder
         self._baseline = max(models, key=lambda model: self._ladder.index(model.link.tier), default=None)
 
@@ -115,10 +129,16 @@ class Router:
         judgement = await self._worker.judge(extract_ask(request))
         decision = self._decide(judgement, options, allowed, {self._ladder.index(model.link.tier) for model in able}, refusals)
         models = in_order(able, self._ladder.index(decision.tier), self._ladder)
+        conversation = self._conversations.key(request, options.conversation_id)
+        held = self._conversations.recall(conversation, request)
+        if held and options.tier is None and options.model is None:
+            decision, models = self._kept(held, decision, models, request)
         if options.fallback == "off" or options.model is not None:
             models = models[:1]
         cost = estimated_cost(models[0], request, self._limits.expected_output_tokens)
-        return Plan(f"rt_{uuid.uuid4().hex}", decision, models, cost, time.perf_counter() - began)
+        return Plan(
+            f"rt_{uuid.uuid4().hex}", decision, models, cost, time.perf_counter() - began, conversation, held.model if held else None
+        )
 
     async def route(self, request: ChatRequest, options: RouteOptions) -> Routed:
         """Decide and answer.
@@ -132,6 +152,9 @@ class Router:
         """
         recorder = await self._recorder(request, options, streamed=False)
         served = await self._call(self._chain.complete, request, recorder)
+        problem = shortcoming(request, served.completion)
+        if problem in self._limits.escalated:
+            served = await self._escalated(request, served, problem, recorder)
         usage = served.completion.usage
         event = recorder.answered(served.link, OK, served.attempts, usage, served.adjusted)
         return Routed(served.completion, event)
@@ -167,15 +190,36 @@ class Router:
         except ProviderError:
             return None
 
+    async def _escalated(self, request: ChatRequest, served: Served, problem: str, recorder: Recorder) -> Served:
+        """Return the answer of the next model up in place of one that falls short; that one, where there is no other."""
+        tier = self._ladder.index(served.link.tier)
+        above = [model.link for model in recorder.plan.models if self._ladder.index(model.link.tier) > tier]
+        left = self._limits.deadline_seconds - recorder.elapsed_seconds
+        if not above or left <= 0:
+            return served
+        *before, last = served.attempts
+        attempts = (*before, replace(last, outcome=problem))
+        try:
+            better = await self._chain.complete(replace(request, author=recorder.plan.author), above[:1], deadline_seconds=left)
+        except (NoModelAnswered, RequestError) as error:
+            tried = error.attempts if isinstance(error, NoModelAnswered) else ()
+            return replace(served, attempts=(*tried, *served.attempts))  # the last attempt is always the answer
+        except asyncio.CancelledError:
+            recorder.answered(served.link, DISCONNECTED, served.attempts, served.completion.usage, served.adjusted)
+            raise
+        recorder.discard(served.link, served.completion.usage, problem)
+        return replace(better, attempts=(*attempts, *better.attempts))
+
     async def _recorder(self, request: ChatRequest, options: RouteOptions, *, streamed: bool) -> Recorder:
         began = time.perf_counter()
-        return Recorder(await self.plan(request, options), self._baseline, self._sinks, began, streamed=streamed)
+        plan = await self.plan(request, options)
+        return Recorder(plan, self._baseline, self._sinks, began, streamed=streamed, conversations=self._conversations)
 
     async def _call(self, ask: Callable[..., Awaitable[T]], request: ChatRequest, recorder: Recorder) -> T:
         """Return what the chain answers; a request that ends without an answer is recorded here."""
         links: list[Link] = [model.link for model in recorder.plan.models]
         try:
-            return await ask(request, links, deadline_seconds=self._limits.deadline_seconds)
+            return await ask(replace(request, author=recorder.plan.author), links, deadline_seconds=self._limits.deadline_seconds)
         except NoModelAnswered as error:
             event = recorder.unanswered(error.cause.code if error.cause else "unavailable", error.attempts)
             raise RoutingFailed(event, error) from error
@@ -185,6 +229,28 @@ class Router:
         except asyncio.CancelledError:
             recorder.unanswered(DISCONNECTED, ())
             raise
+
+    def _kept(
+        self, held: Held, decision: Decision, models: tuple[RoutedModel, ...], request: ChatRequest
+    ) -> tuple[Decision, tuple[RoutedModel, ...]]:
+        """Return decision and models for a conversation that may stay with the model that answered last."""
+        model = next((model for model in models if model.link.ref.model == held.model), None)
+        if model is None or model is models[0]:
+            return decision, models
+        tier = self._ladder.index(model.link.tier)
+        tokens = Usage(request.input_tokens_estimate, output_tokens=self._limits.expected_output_tokens)
+        step = self._ladder.index(decision.tier) - tier
+        if not self._conversations.stays(held, model, models[0], step, tokens):
+            return decision, models
+        others = (other for other in in_order(models, tier, self._ladder) if other is not model)
+        kept = replace(
+            decision,
+            tier=model.link.tier,
+            confidence=decision.sufficiency[model.link.tier],
+            reasons=(*decision.reasons, "conversation"),
+            escalated=tier > self._ladder.index(decision.predicted_tier),
+        )
+        return kept, (model, *others)
 
     def _able(self, request: ChatRequest, options: RouteOptions, allowed: range) -> tuple[list[RoutedModel], dict[int, Refusal]]:
         """Return the models of the allowed tiers that can serve `request`, and by tier why others cannot."""

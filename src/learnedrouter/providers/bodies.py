@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from learnedrouter.chat import ChatRequest, Dialect, ModelRef
+from learnedrouter.dialects.anthropic_messages import strip_thinking
 from learnedrouter.dialects.crossing import body_for
 
 DROP, REFUSE = "drop", "refuse"
@@ -75,6 +76,8 @@ def write_body(request: ChatRequest, link: Link, dialect: Dialect) -> tuple[dict
         The request cannot be written in `dialect`; names the field.
     """
     body: dict[str, Any] = body_for(request, dialect, default_output_tokens=link.max_output_tokens)
+    if dialect is request.dialect is Dialect.ANTHROPIC and request.author not in (None, link.ref.model):
+        body = strip_thinking(body)
     body["model"] = link.upstream_model
     clamped = ""
     for name in LIMITS:

@@ -32,6 +32,7 @@ def options_for(body: Mapping[str, Any], headers: Mapping[str, str]) -> RouteOpt
         max_cost_usd=_max_cost(headers),
         model=None if name == AUTO or name.startswith(TIER) else name,
         fallback=fallback_option(headers),
+        conversation_id=conversation_id(headers),
     )
 
 

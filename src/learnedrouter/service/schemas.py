@@ -11,7 +11,7 @@ from learnedrouter.dialects.openai_chat import read_request
 from learnedrouter.errors import RequestError
 from learnedrouter.events import RoutedCompletion
 from learnedrouter.planning import Plan, RouteOptions
-from learnedrouter.service.options import fallback_option
+from learnedrouter.service.options import conversation_id, fallback_option
 from learnedrouter.tiers import Decision
 
 
@@ -59,8 +59,9 @@ class RouteRequest(BaseModel):
 
     def options(self, headers: Mapping[str, str]) -> RouteOptions:
         """Return what the caller asks of the routing; whether other models may take over, headers say."""
+        conversation = self.conversation_id if self.conversation_id is not None else conversation_id(headers)
         limit = None if self.max_cost_usd is None else Decimal(str(self.max_cost_usd))
-        return RouteOptions(self.tier, self.min_tier, self.max_tier, self.threshold, limit, fallback=fallback_option(headers))
+        return RouteOptions(self.tier, self.min_tier, self.max_tier, self.threshold, limit, None, fallback_option(headers), conversation)
 
 
 def parse_route_request(body: bytes) -> RouteRequest:

@@ -6,6 +6,7 @@ from learnedrouter.chat import Dialect, ModelRef
 from learnedrouter.classifier import artifact
 from learnedrouter.classifier.worker import ClassifierWorker
 from learnedrouter.config import Settings
+from learnedrouter.conversations import ConversationMode, Conversations
 from learnedrouter.errors import ConfigError
 from learnedrouter.planning import RoutedModel
 from learnedrouter.providers.anthropic import AnthropicProvider
@@ -41,8 +42,13 @@ def make_router(settings: Settings, sinks: Sequence[Sink]) -> Router:
         recovery_seconds=settings.breaker.recovery_seconds,
         idle_seconds=settings.stream_idle_seconds,
     )
-    limits = Limits(settings.deadline_seconds, settings.expected_output_tokens, settings.threshold)
-    return Router(ClassifierWorker(classifier), make_models(settings), chain, sinks, limits)
+    escalated = frozenset(problem for problem, policy in settings.answers if policy == "escalate")
+    limits = Limits(settings.deadline_seconds, settings.expected_output_tokens, settings.threshold, escalated)
+    kept = settings.conversations
+    conversations = Conversations(
+        ConversationMode(kept.mode), size=kept.size, idle_seconds=kept.idle_seconds, forget_seconds=kept.forget_seconds
+    )
+    return Router(ClassifierWorker(classifier), make_models(settings), chain, sinks, limits, conversations)
 
 
 def make_providers(settings: Settings) -> Mapping[str, Provider]:
