@@ -1,8 +1,9 @@
-"""What of a request the classifier reads: the newest human ask, and nothing that a harness put around it.
+"""What of a request the classifier reads: the newest human ask, and little of what a harness put around it.
 
-System prompts, tool lists, tool results, reasoning and the tags that coding agents add say nothing about how hard the
-ask is, and they drown it: an agent's system prompt of 6,000 tokens makes every request look alike. A short follow-up
-("yes, do it") says too little by itself and carries the ask before it.
+Tool lists, tool results, reasoning and the tags that coding agents add say nothing about how hard the ask is, and they
+drown it. A short follow-up ("yes, do it") says too little by itself and carries the ask before it. Of the system prompt
+only the first and the last words are read: where a program sends bare data, the task stands there; read as a whole, an
+agent's 6,000 tokens make every request look alike.
 """
 
 import re
@@ -31,6 +32,9 @@ KEPT_CHARACTERS = 4_000
 """A longer text is cut to its head and its tail, half of this each, before anything counts tokens: what is asked stands
 at one of the ends, and the encoders read a few hundred tokens anyway."""
 
+SYSTEM_CHARACTERS = 240
+"""Of the system prompt, half of this from either end."""
+
 
 @dataclass(frozen=True, slots=True)
 class Ask:
@@ -48,6 +52,8 @@ class Ask:
         How many asks the conversation holds.
     machine_form
         Whether the request demands an answer in a JSON schema.
+    system
+        The first and last words of the system prompt; empty where there is none.
     """
 
     text: str
@@ -55,6 +61,7 @@ class Ask:
     characters: int
     human_turns: int
     machine_form: bool
+    system: str = ""
 
     @property
     def truncated(self) -> bool:
@@ -63,8 +70,8 @@ class Ask:
 
     @property
     def reading(self) -> str:
-        """What the encoder reads: the ask, after the one that it follows up."""
-        return f"{self.previous}\n\n{self.text}" if self.previous else self.text
+        """What the encoder reads: the ask, after what sets it and what it follows up."""
+        return "\n\n".join(part for part in (self.system, self.previous, self.text) if part)
 
 
 def extract_ask(request: ChatRequest) -> Ask:
@@ -78,11 +85,12 @@ def extract_ask(request: ChatRequest) -> Ask:
     newest = asks[-1]
     follows_up = len(asks) > 1 and len(newest.split(maxsplit=SHORT_WORDS)) <= SHORT_WORDS and len(newest) < KEPT_CHARACTERS
     return Ask(
-        text=_head_and_tail(newest),
-        previous=_head_and_tail(asks[-2]) if follows_up else "",
+        text=_head_and_tail(newest, KEPT_CHARACTERS),
+        previous=_head_and_tail(asks[-2], KEPT_CHARACTERS) if follows_up else "",
         characters=len(newest),
         human_turns=len(asks),
         machine_form=request.needs.json_schema,
+        system=_head_and_tail("\n".join(turn.text.strip() for turn in request.turns if turn.role == "system"), SYSTEM_CHARACTERS),
     )
 
 
@@ -95,8 +103,8 @@ def _newest_text(turns: tuple[Turn, ...]) -> str:
     return next((turn.text for turn in reversed(turns) if turn.text.strip()), "")
 
 
-def _head_and_tail(text: str) -> str:
-    if len(text) <= KEPT_CHARACTERS:
+def _head_and_tail(text: str, kept: int) -> str:
+    if len(text) <= kept:
         return text
-    half = KEPT_CHARACTERS // 2 - 1
+    half = kept // 2 - 1
     return f"{text[:half]}\n\n{text[-half:]}"
