@@ -59,6 +59,7 @@ def test_only_one_that_goes_on_is_recalled() -> None:
 
     assert kept.recall("key", read_request({"messages": TURNS})) is not None
     assert kept.recall("key", read_request({"messages": TURNS[:2]})) is None
+    assert kept.recall("key", read_request({"messages": TURNS[:2]}), "named by its caller") is not None
     assert off.recall("key", read_request({"messages": TURNS})) is None
 
 

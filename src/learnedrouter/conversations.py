@@ -101,9 +101,13 @@ class Conversations:
             opening = "\0".join(f"{turn.role}\0{turn.text}" for turn in request.turns[: head + 1])
         return hashlib.sha256(f"{request.dialect}\0{opening}".encode("utf-8", "surrogatepass")).hexdigest()
 
-    def recall(self, key: str, request: ChatRequest) -> Held | None:
-        """Return what is known of a conversation that goes on; None where it is new, or nothing is kept."""
-        goes_on = any(turn.role == "assistant" for turn in request.turns)
+    def recall(self, key: str, request: ChatRequest, identity: str | None = None) -> Held | None:
+        """Return what is known of a conversation that goes on; None where it is new, or nothing is kept.
+
+        One that its caller names goes on when it says so; two strangers may open theirs with the same words, so without
+        a name one goes on only where there is an answer in it.
+        """
+        goes_on = identity is not None or any(turn.role == "assistant" for turn in request.turns)
         return self._held.get(key) if goes_on and self.mode is not ConversationMode.OFF else None
 
     def remember(self, key: str, model: str, usage: Usage) -> None:

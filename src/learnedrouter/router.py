@@ -130,7 +130,7 @@ class Router:
         decision = self._decide(judgement, options, allowed, {self._ladder.index(model.link.tier) for model in able}, refusals)
         models = in_order(able, self._ladder.index(decision.tier), self._ladder)
         conversation = self._conversations.key(request, options.conversation_id)
-        held = self._conversations.recall(conversation, request)
+        held = self._conversations.recall(conversation, request, options.conversation_id)
         if held and options.tier is None and options.model is None:
             decision, models = self._kept(held, decision, models, request)
         if options.fallback == "off" or options.model is not None:
