@@ -14,8 +14,8 @@ FLOORS = (
     ("tiers", "pricing", "dialects", "providers"),
     ("events", "ask", "classifier", "config", "rows"),
     ("planning", "conversations", "checking", "training", "recording", "router", "sinks", "batch"),
-    ("service", "demo", "explain", "printing"),
-    ("cli", "__main__"),
+    ("service", "demo", "explain", "printing", "desk", "plots"),
+    ("cli", "cli_data", "__main__"),
 )
 ONLY_IN = {
     "openai": ("providers/openai.py",),
@@ -24,7 +24,7 @@ ONLY_IN = {
     "sentence_transformers": ("training/",),
     "transformers": ("training/",),
     "fastapi": ("service/",),
-    "typer": ("cli.py",),
+    "typer": ("cli.py", "cli_data.py"),
 }
 FILES = sorted(path for path in SOURCE.rglob("*.py") if path != SOURCE / "__init__.py")
 

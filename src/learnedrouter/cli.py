@@ -6,15 +6,18 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Annotated, Any, BinaryIO
+from typing import Annotated, BinaryIO
 
 import typer
 
+from learnedrouter.cli_data import app as data_app
 from learnedrouter.errors import InfeasibleError, InputError
-from learnedrouter.printing import print_report, print_table
+from learnedrouter.printing import print_json, print_report, print_table, progress_bar
 from learnedrouter.tiers import DEFAULT_LADDER
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, help="The cheapest model that will do.")
+
+app.add_typer(data_app, name="data")
 
 Artifact = Annotated[Path, typer.Option("--artifact", help="Folder of the artefact.")]
 DEFAULT_ARTIFACT = Path("models/default")
@@ -31,30 +34,6 @@ def main() -> None:
         sys.exit(2)
     except BrokenPipeError:
         sys.exit(1)
-
-
-def print_json(value: Any) -> None:
-    """Print `value` as JSON on standard output."""
-    print(json.dumps(value, ensure_ascii=False, indent=2))
-
-
-@contextmanager
-def progress_bar() -> Iterator[Any]:
-    """Give a `Progress` that draws on standard error, where that is a terminal; elsewhere one line a step."""
-    from rich.console import Console
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
-
-    console = Console(stderr=True)
-    columns = TextColumn("{task.description:<24}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn()
-    with Progress(*columns, console=console) as bar:
-        steps: dict[str, Any] = {}
-
-        def advance(step: str, done: int, total: int) -> None:
-            if step not in steps:
-                steps[step] = bar.add_task(step, total=total)
-            bar.update(steps[step], completed=done, total=total)
-
-        yield advance
 
 
 @app.command()

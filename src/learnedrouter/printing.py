@@ -1,20 +1,32 @@
-"""Figures as tables on a terminal."""
+"""Figures as tables, JSON and progress bars on a terminal."""
 
-from collections.abc import Mapping, Sequence
+import json
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
+
+_CONTROLS = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
 
 
 def print_table(title: str, headers: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
-    """Print a table; the first column is text, the others are figures."""
-    table = Table(title=title, title_justify="left", header_style="bold")
+    """Print a table; columns of figures stand to the right, text to the left."""
+    table = Table(title=plain(title), title_justify="left", header_style="bold")
     for place, header in enumerate(headers):
-        table.add_column(header, justify="left" if place == 0 else "right", overflow="fold")
+        figures = place > 0 and all(row[place][:1] in "+-.0123456789" for row in rows)
+        table.add_column(header, justify="right" if figures else "left", overflow="fold")
     for row in rows:
-        table.add_row(*row)
-    Console().print(table)
+        table.add_row(*map(plain, row))
+    Console(markup=False, emoji=False).print(table)  # prompts hold brackets and colons that mean nothing here
+
+
+def plain(text: str) -> str:
+    """Return text without control characters: a prompt may hold escape sequences, which a terminal would obey."""
+    return _CONTROLS.sub("\N{REPLACEMENT CHARACTER}", text)
 
 
 def print_report(report: Mapping[str, Any]) -> None:
@@ -30,3 +42,24 @@ def print_report(report: Mapping[str, Any]) -> None:
             [name, *(f"{value:g}" if value == int(value) else f"{value:.3f}" for value in entry.values())] for name, entry in shown.items()
         ]
         print_table(heading, (heading[:-1], *names), rows)
+
+
+def print_json(value: Any) -> None:
+    """Print `value` as JSON on standard output."""
+    print(json.dumps(value, ensure_ascii=False, indent=2))
+
+
+@contextmanager
+def progress_bar() -> Iterator[Any]:
+    """Give a `Progress` that draws on standard error, where that is a terminal; elsewhere one line a step."""
+    console = Console(stderr=True)
+    columns = TextColumn("{task.description:<24}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn()
+    with Progress(*columns, console=console) as bar:
+        steps: dict[str, Any] = {}
+
+        def advance(step: str, done: int, total: int) -> None:
+            if step not in steps:
+                steps[step] = bar.add_task(step, total=total)
+            bar.update(steps[step], completed=done, total=total)
+
+        yield advance

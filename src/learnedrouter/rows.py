@@ -34,6 +34,14 @@ def parse_object(path: Path, line: int, raw: bytes) -> dict[str, Any]:
     return value
 
 
+def write_object(value: Mapping[str, Any]) -> bytes:
+    """Return an object as one line of JSON, in UTF-8; where it holds what UTF-8 cannot say (half an emoji), in ASCII with escapes."""
+    try:
+        return (json.dumps(value, ensure_ascii=False) + "\n").encode("utf-8")
+    except UnicodeEncodeError:
+        return (json.dumps(value) + "\n").encode("ascii")
+
+
 def parse_request(path: Path, line: int, value: Mapping[str, Any]) -> ChatRequest:
     """Return the request of a row: its ``prompt`` or its ``messages``.
 

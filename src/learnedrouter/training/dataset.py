@@ -181,15 +181,29 @@ def split(rows: Sequence[LabelledRow]) -> dict[Split, list[LabelledRow]]:
         A group stands in two files that fix different splits.
     """
     parts: dict[Split, list[LabelledRow]] = {name: [] for name in SPLITS}
-    homes: dict[str, tuple[Split, str]] = {}
+    if straddling := straddlers(rows):
+        raise straddling[0]
     for row in rows:
-        part = row.split or split_of(row.group)
-        home, where = homes.setdefault(row.group, (part, row.where))
-        if home != part:
-            path, _, line = row.where.rpartition(":")
-            raise DatasetError(path, int(line), f"group {row.group!r} is in {part} here and in {home} at {where}")
-        parts[part].append(row)
+        parts[home(row)].append(row)
     return parts
+
+
+def straddlers(rows: Sequence[LabelledRow]) -> list[DatasetError]:
+    """Return a problem for each row whose group stands in another split as well, the group's first row apart."""
+    firsts: dict[str, LabelledRow] = {}
+    problems: list[DatasetError] = []
+    for row in rows:
+        first = firsts.setdefault(row.group, row)
+        if home(first) != home(row):
+            path, _, line = row.where.rpartition(":")
+            problem = f"group {row.group!r} is in {home(row)} here and in {home(first)} at {first.where}"
+            problems.append(DatasetError(path, int(line), problem))
+    return problems
+
+
+def home(row: LabelledRow) -> Split:
+    """Return the split that a row belongs to: its file's, else that of its group."""
+    return row.split or split_of(row.group)
 
 
 def split_of(group: str) -> Split:

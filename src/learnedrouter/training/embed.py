@@ -10,11 +10,16 @@ from zipfile import BadZipFile
 import numpy as np
 import numpy.typing as npt
 from sentence_transformers import SentenceTransformer
+from tokenizers import Tokenizer
 
+from learnedrouter.classifier.encoder import TokenWindow
 from learnedrouter.classifier.features import FloatArray
 from learnedrouter.errors import InputError
 
 DEFAULT_MODEL = "all-MiniLM-L6-v2"
+DEFAULT_MAX_TOKENS = 128
+"""What the encoder reads of a text, unless training is told otherwise."""
+
 _CHUNK = 256
 
 Progress = Callable[[str, int, int], None]
@@ -73,6 +78,12 @@ def embed(model: SentenceTransformer, texts: Sequence[str], cache: Path, progres
     if todo:
         _write_cache(path, known)
     return np.stack([known[key] for key in keys])
+
+
+def embed_readings(model: SentenceTransformer, texts: Sequence[str], cache: Path, progress: Progress) -> FloatArray:
+    """Return the embeddings of what the compiled encoder will read of `texts`: of long ones the head and the tail; see `embed`."""
+    window = TokenWindow(Tokenizer.from_str(model.tokenizer.backend_tokenizer.to_str()), model.max_seq_length or DEFAULT_MAX_TOKENS)
+    return embed(model, [window.shorten(text) for text in texts], cache, progress)
 
 
 def _weights_hash(model: SentenceTransformer) -> str:

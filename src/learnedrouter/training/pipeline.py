@@ -19,7 +19,7 @@ from learnedrouter.training import dataset, threshold
 from learnedrouter.training.card import model_card
 from learnedrouter.training.compile import MIN_COSINE, Precision, compile_onnx
 from learnedrouter.training.dataset import LabelledRow
-from learnedrouter.training.embed import DEFAULT_MODEL, Progress, embed, load_model
+from learnedrouter.training.embed import DEFAULT_MAX_TOKENS, DEFAULT_MODEL, Progress, embed, load_model
 from learnedrouter.training.evaluate import Report, evaluate, macro_f1
 from learnedrouter.training.finetune import FROZEN, Recipe, fine_tune
 from learnedrouter.training.fit import Sample, fit
@@ -57,7 +57,7 @@ class TrainingPlan:
     out: Path
     ladder: Ladder
     encoder: str = DEFAULT_MODEL
-    max_tokens: int = 128
+    max_tokens: int = DEFAULT_MAX_TOKENS
     precision: Precision = "fp32"
     recipe: Recipe = FROZEN
     seed: int = 0
