@@ -37,8 +37,8 @@ def test_keys_come_from_the_environment_and_from_dotenv(config: Path, monkeypatc
 
     settings = load_settings(config)
 
-    assert settings.api_keys["openai"].get_secret_value() == "sk-from-environment"
-    assert settings.api_keys["anthropic"].get_secret_value() == "sk-file-too"
+    assert settings.provider_keys["openai"].get_secret_value() == "sk-from-environment"
+    assert settings.provider_keys["anthropic"].get_secret_value() == "sk-file-too"
     assert not settings.is_offline
     assert "sk-" not in repr(settings)
 

@@ -13,8 +13,8 @@ FLOORS = (
     ("errors", "chat"),
     ("tiers", "pricing", "dialects", "providers"),
     ("events", "ask", "classifier", "config", "rows"),
-    ("planning", "training", "router", "sinks", "batch"),
-    ("service", "demo", "printing", "desk", "plots"),
+    ("planning", "conversations", "checking", "training", "recording", "router", "sinks", "batch"),
+    ("service", "demo", "explain", "printing", "desk", "plots"),
     ("cli", "cli_data", "__main__"),
 )
 ONLY_IN = {

@@ -72,12 +72,18 @@ class ChatRequest:
         Its messages, oldest first, as text.
     needs
         What it demands of a model.
+    headers
+        The HTTP headers that came with it, by their names in small letters; keys are not among them.
+    author
+        The model that wrote the answers in it, where that is known: no other takes its thinking.
     """
 
     dialect: Dialect
     body: Mapping[str, Any]
     turns: tuple[Turn, ...]
     needs: Needs = Needs()
+    headers: Mapping[str, str] = field(default_factory=dict, repr=False)
+    author: str | None = None
 
     @property
     def input_tokens_estimate(self) -> int:
@@ -124,7 +130,7 @@ class Completion:
     usage
         Tokens billed.
     body
-        The answer as the provider gave it, in the provider's dialect.
+        The answer as it came from the provider; once served, in the caller's dialect and under our name for the model.
     """
 
     text: str

@@ -194,6 +194,28 @@ def demo(
     print_table(f"{len(rows)} requests to {url}", ("ask", "tier", "confidence", "model", "cost, USD", "all at the top tier, USD"), shown)
 
 
+@app.command()
+def explain(
+    identity: Annotated[str, typer.Argument(metavar="ID", help="A request's id, as the header x-learnedrouter-id gives it.")],
+    url: Annotated[str, typer.Option(help="Where the service runs.")] = "http://127.0.0.1:8080",
+    key: Annotated[str | None, typer.Option(envvar="LEARNEDROUTER_API_KEY", help="A key that the service accepts.")] = None,
+    as_json: Json = False,
+) -> None:
+    """Tell what a running service decided for a request, what it tried, and what that cost."""
+    from learnedrouter.explain import explain as ask
+
+    told = ask(url, identity, key)
+    if as_json:
+        print_json(told)
+        return
+    decision = told["decision"]
+    print(f"{told['id']}: {told['outcome']}, answered by {told['model'] or 'no model'}, {_usd(told['cost']['usd'])} USD")
+    print(f"tier {decision['tier']} (predicted {decision['predicted_tier']}) because: {', '.join(decision['reasons'])}")
+    print_table("sufficiency", ("tier", "probability"), [[tier, f"{value:.3f}"] for tier, value in decision["sufficiency"].items()])
+    tried = [[attempt["model"], attempt["outcome"], f"{attempt['duration_ms']:.0f}"] for attempt in told["attempts"]]
+    print_table("attempts", ("model", "outcome", "ms"), tried)
+
+
 @contextmanager
 def open_input(name: str) -> Iterator[BinaryIO]:
     """Give a file to read, or standard input for ``-``."""

@@ -14,12 +14,18 @@ from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, Settings
 
 from learnedrouter.errors import ConfigError, InputError
 from learnedrouter.pricing import Price, list_price
+from learnedrouter.providers.bodies import ParameterPolicy
 from learnedrouter.tiers import Ladder
 
 Capability = Literal["images", "tools", "json_schema"]
+Policy = Literal["escalate", "pass"]
 Mtok = Annotated[Decimal, Field(ge=0)]
 Positive = Annotated[int, Field(gt=0)]
 Seconds = Annotated[float, Field(gt=0)]
+
+
+CLIENT_KEYS_ENV = "LEARNEDROUTER_API_KEYS"
+"""Holds the keys that callers may show, separated by commas; without it, nobody needs one."""
 
 
 class _Section(BaseModel):
@@ -44,6 +50,7 @@ class ModelSettings(_Section):
     max_output_tokens: Positive = 4_096
     timeout_seconds: Seconds = 60.0
     supports: frozenset[Capability] = frozenset()
+    params: dict[str, ParameterPolicy] = {}
     price: PriceSettings | None = None
 
 
@@ -69,6 +76,23 @@ class BreakerSettings(_Section):
     recovery_seconds: Seconds = 30.0
 
 
+class ConversationSettings(_Section):
+    """How conversations keep their models."""
+
+    mode: Literal["off", "cache-aware", "pinned"] = "cache-aware"
+    size: Positive = 10_000
+    idle_seconds: Annotated[float, Field(ge=0)] = 300.0
+    forget_seconds: Seconds = 3_600.0
+
+
+class AnswerSettings(_Section):
+    """What becomes of a whole answer that falls short: the next model up is asked once, or it is let pass."""
+
+    invalid_structure: Policy = "escalate"
+    empty: Policy = "escalate"
+    truncated: Policy = "pass"
+
+
 class Settings(BaseSettings):
     """Everything that can be configured; see ``router.toml`` for what each key does."""
 
@@ -81,13 +105,18 @@ class Settings(BaseSettings):
     offline: bool | None = None
     threshold: Annotated[float, Field(ge=0, le=1)] | None = None
     deadline_seconds: Seconds = 120.0
+    stream_idle_seconds: Seconds = 60.0
     max_body_bytes: Positive = 10_485_760
     expected_output_tokens: Positive = 500
+    explained_requests: Positive = 1_000
     breaker: BreakerSettings = BreakerSettings()
+    conversations: ConversationSettings = ConversationSettings()
+    answers: AnswerSettings = AnswerSettings()
     tiers: tuple[TierSettings, ...]
     providers: dict[str, ProviderSettings]
     models: dict[str, ModelSettings]
-    api_keys: dict[str, SecretStr] = {}
+    provider_keys: dict[str, SecretStr] = {}
+    client_keys: tuple[SecretStr, ...] = ()
 
     @classmethod
     def settings_customise_sources(
@@ -125,7 +154,7 @@ class Settings(BaseSettings):
     @property
     def is_offline(self) -> bool:
         """Whether the built-in provider answers in place of all others: asked for, or for want of any key."""
-        return not self.api_keys if self.offline is None else self.offline
+        return not self.provider_keys if self.offline is None else self.offline
 
     def price(self, model: str) -> Price | None:
         """Return a model's price: the configured one, else the list price, else None."""
@@ -138,7 +167,8 @@ class Settings(BaseSettings):
 def load_settings(path: Path, **overrides: Any) -> Settings:
     """Return the settings of `path`, the environment over it, and `overrides` over both.
 
-    Keys of providers are taken from the environment, and from ``.env`` beside the file where it lacks them.
+    Keys of providers, and those that callers must show (`CLIENT_KEYS_ENV`), are taken from the environment, and from
+    ``.env`` beside the file where it lacks them.
 
     Raises
     ------
@@ -159,8 +189,9 @@ def load_settings(path: Path, **overrides: Any) -> Settings:
         where = ".".join(map(str, first["loc"]))
         raise ConfigError(f"{path}: {where + ': ' if where else ''}{first['msg'].removeprefix('Value error, ')}") from error
     keys = {name: SecretStr(key) for name, provider in settings.providers.items() if (key := known.get(provider.api_key_env))}
+    callers = tuple(SecretStr(key) for part in (known.get(CLIENT_KEYS_ENV) or "").split(",") if (key := part.strip()))
     chosen = {key: value for key, value in overrides.items() if value is not None}
-    return settings.model_copy(update={"api_keys": keys, **chosen})
+    return settings.model_copy(update={"provider_keys": keys, "client_keys": callers, **chosen})
 
 
 def warnings(settings: Settings) -> list[str]:

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from decimal import Decimal
 
 from learnedrouter.chat import ModelRef, Usage
+from learnedrouter.providers.bodies import UNADJUSTED, Adjusted
 from learnedrouter.providers.fallback import Attempt
 from learnedrouter.tiers import Decision
 
@@ -23,7 +24,7 @@ class RoutedCompletion:
     served_tier
         The tier that this model stands in; differs from the decision's after a fallback.
     outcome
-        ``ok``, or the code of the error that the caller got.
+        ``ok``, the code of the error that the caller got, or ``disconnected`` where the caller did not wait for the end.
     attempts
         What was tried, in order.
     usage
@@ -34,6 +35,10 @@ class RoutedCompletion:
         What the same tokens would have cost at the top tier's first model.
     decision_seconds, provider_seconds, total_seconds
         How long deciding, the providers, and everything together took.
+    adjusted
+        What of the request was changed for the model that answered.
+    streamed
+        Whether the answer was, or was to be, streamed.
     """
 
     id: str
@@ -48,10 +53,12 @@ class RoutedCompletion:
     decision_seconds: float
     provider_seconds: float
     total_seconds: float
+    adjusted: Adjusted = UNADJUSTED
+    streamed: bool = False
 
     @property
     def fallbacks(self) -> int:
-        """How many models came before the one that answered."""
+        """How many attempts came before the last."""
         return max(len(self.attempts) - 1, 0)
 
     @property

@@ -4,15 +4,17 @@ What a request *needs* comes before what the classifier prefers: a model without
 tiers that the caller allows hold for fallbacks too: whoever caps the tier caps the price.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
+from typing import Literal
 
-from learnedrouter.chat import ChatRequest, Usage
+from learnedrouter.chat import ChatRequest, Dialect, Usage
+from learnedrouter.dialects.crossing import cannot_cross
 from learnedrouter.errors import InputError, RequestError
 from learnedrouter.pricing import Price
-from learnedrouter.providers.fallback import Link
-from learnedrouter.tiers import Ladder
+from learnedrouter.providers.bodies import Link, refused_parameter
+from learnedrouter.tiers import Decision, Ladder
 
 CONTEXT_MARGIN = 1.05
 """Token counts before a call are estimates; a request within 5 % of a context window counts as over it."""
@@ -32,12 +34,15 @@ class RoutedModel:
         Tokens of input and output together.
     supports
         Which of the `Needs` it can serve: ``images``, ``tools``, ``json_schema``.
+    dialect
+        What its provider speaks.
     """
 
     link: Link
     price: Price | None
     context_window: int
     supports: frozenset[str]
+    dialect: Dialect = Dialect.OPENAI
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +59,12 @@ class RouteOptions:
         In place of the artefact's.
     max_cost_usd
         Models that are expected to cost more are not tried.
+    model
+        Forces a model, by its configured name; no other takes over.
+    fallback
+        Off: nobody but the first model is asked.
+    conversation_id
+        The caller's name for the conversation that the request goes on with.
     """
 
     tier: str | None = None
@@ -61,6 +72,9 @@ class RouteOptions:
     max_tier: str | None = None
     threshold: float | None = None
     max_cost_usd: Decimal | None = None
+    model: str | None = None
+    fallback: Literal["on", "off"] = "on"
+    conversation_id: str | None = None
 
     def allowed(self, ladder: Ladder) -> range:
         """Return the allowed tiers.
@@ -82,19 +96,72 @@ class RouteOptions:
         return range(forced, forced + 1)
 
 
-def unable(model: RoutedModel, request: ChatRequest, options: RouteOptions, expected_output_tokens: int) -> str | None:
-    """Return why `model` cannot serve `request`, as a code; None where it can."""
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """A decision, and the models that will be tried for it, in order.
+
+    Parameters
+    ----------
+    id
+        The request's id.
+    estimated_cost_usd
+        With the first model; None where its price is unknown.
+    conversation
+        What its conversation is known by.
+    author
+        The model that answered last in it, where that is known.
+    """
+
+    id: str
+    decision: Decision
+    models: tuple[RoutedModel, ...]
+    estimated_cost_usd: Decimal | None
+    decision_seconds: float
+    conversation: str
+    author: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    """Why a model cannot serve a request: a code, and the field that it is about, where it is about one."""
+
+    code: str
+    field: str | None = None
+
+
+def unable(model: RoutedModel, request: ChatRequest, options: RouteOptions, expected_output_tokens: int) -> Refusal | None:
+    """Return why `model` cannot serve `request`; None where it can. Whether its dialect can say it is `crossings`' to tell."""
     needs = request.needs
     for need in ("images", "tools", "json_schema"):
         if getattr(needs, need) and need not in model.supports:
-            return need
-    if request.input_tokens_estimate * CONTEXT_MARGIN > model.context_window:
-        return "context_window"
+            return Refusal(need)
+    output = min(needs.output_tokens or 0, model.link.max_output_tokens)
+    if request.input_tokens_estimate * CONTEXT_MARGIN + output > model.context_window:
+        return Refusal("context_window")
+    if parameter := refused_parameter(request, model.link):
+        return Refusal("parameter", parameter)
     if options.max_cost_usd is not None:
         cost = estimated_cost(model, request, expected_output_tokens)
         if cost is None or cost > options.max_cost_usd:
-            return "max_cost_usd"
+            return Refusal("max_cost_usd")
     return None
+
+
+def crossings(request: ChatRequest, models: Sequence[RoutedModel]) -> dict[Dialect, Refusal]:
+    """Return the dialects among those of `models` that `request` cannot be written in, and for which field."""
+    foreign = {model.dialect for model in models} - {request.dialect}
+    return {dialect: Refusal("cannot_cross", field) for dialect in foreign if (field := cannot_cross(request, dialect))}
+
+
+def nobody_can(refusals: Mapping[str, Refusal]) -> RequestError:
+    """Return the error for a request that no model can serve; `refusals` by tier.
+
+    A field that is in the way of every model that is left is the caller's to change (400).
+    """
+    told = ", ".join(f"{tier}: {refusal.code}{f' ({refusal.field})' if refusal.field else ''}" for tier, refusal in refusals.items())
+    field = next((refusal.field for refusal in refusals.values() if refusal.field), None)
+    message = f"no model of the allowed tiers can serve this request ({told or 'none is configured with a key'})"
+    return RequestError(f"{field}: {message}" if field else message, field=field, status=400 if field else 422)
 
 
 def estimated_cost(model: RoutedModel, request: ChatRequest, expected_output_tokens: int) -> Decimal | None:

@@ -1,46 +1,28 @@
 """Routing one request: decide, call, account, and tell the sinks. Knows no HTTP."""
 
+import asyncio
 import time
 import uuid
-from collections.abc import Sequence
-from dataclasses import dataclass
-from decimal import Decimal
-from typing import Protocol
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import TypeVar
 
 from learnedrouter.ask import extract_ask
 from learnedrouter.chat import ChatRequest, Completion, Usage
+from learnedrouter.checking import shortcoming
 from learnedrouter.classifier.worker import ClassifierWorker, Judgement
-from learnedrouter.errors import LearnedRouterError, NoModelAnswered, RequestError
+from learnedrouter.conversations import Conversations, Held
+from learnedrouter.errors import LearnedRouterError, NoModelAnswered, ProviderError, RequestError
 from learnedrouter.events import RoutedCompletion
-from learnedrouter.planning import RoutedModel, RouteOptions, estimated_cost, in_order, unable
-from learnedrouter.providers.fallback import Attempt, FallbackChain, Link
+from learnedrouter.planning import Plan, Refusal, RoutedModel, RouteOptions, crossings, estimated_cost, in_order, nobody_can, unable
+from learnedrouter.providers.bodies import Link
+from learnedrouter.providers.fallback import FallbackChain, Served
+from learnedrouter.recording import DISCONNECTED, OK, Recorder, RoutedStream, Sink
 from learnedrouter.tiers import Decision, decide_tier
 
+__all__ = ["Limits", "Plan", "Routed", "RoutedStream", "Router", "RoutingFailed", "Sink"]
 
-class Sink(Protocol):
-    """Is told of every routed request."""
-
-    def record(self, event: RoutedCompletion) -> None:
-        """Take note of `event`; must neither raise nor block."""
-
-
-@dataclass(frozen=True, slots=True)
-class Plan:
-    """A decision, and the models that will be tried for it, in order.
-
-    Parameters
-    ----------
-    id
-        The request's id.
-    estimated_cost_usd
-        With the first model; None where its price is unknown.
-    """
-
-    id: str
-    decision: Decision
-    models: tuple[RoutedModel, ...]
-    estimated_cost_usd: Decimal | None
-    decision_seconds: float
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,11 +53,14 @@ class Limits:
         For estimates, where a request sets no limit.
     threshold
         In place of the artefact's; None leaves that one.
+    escalated
+        What may be wrong with a whole answer (`checking.shortcoming`) for the next model up to be asked, once.
     """
 
     deadline_seconds: float
     expected_output_tokens: int
     threshold: float | None = None
+    escalated: frozenset[str] = frozenset()
 
 
 class Router:
@@ -93,12 +78,21 @@ class Router:
         Told of every request that was routed, answered or not.
     limits
         What holds for every request.
+    conversations
+        Remember which model each stays with.
     """
 
     def __init__(
-        self, worker: ClassifierWorker, models: Sequence[RoutedModel], chain: FallbackChain, sinks: Sequence[Sink], limits: Limits
+        self,
+        worker: ClassifierWorker,
+        models: Sequence[RoutedModel],
+        chain: FallbackChain,
+        sinks: Sequence[Sink],
+        limits: Limits,
+        conversations: Conversations,
     ) -> None:
         self._worker, self._models, self._chain, self._sinks, self._limits = worker, tuple(models), chain, tuple(sinks), limits
+        self._conversations = conversations
         self._ladder = worker.classifier.ladder
         self._baseline = max(models, key=lambda model: self._ladder.index(model.link.tier), default=None)
 
@@ -106,6 +100,15 @@ class Router:
     def artifact(self) -> str:
         """Name and version of the classifier."""
         return self._worker.classifier.name
+
+    @property
+    def models(self) -> tuple[RoutedModel, ...]:
+        """Every model that can be called."""
+        return self._models
+
+    async def breaker_states(self) -> Mapping[str, str]:
+        """Return the state of each model's circuit breaker: ``closed``, ``half-opened`` or ``opened``."""
+        return {model.link.ref.model: await self._chain.breaker_state(model.link.ref) for model in self._models}
 
     async def aclose(self) -> None:
         """Stop the classifier's thread and close the providers' connections."""
@@ -118,7 +121,7 @@ class Router:
         Raises
         ------
         RequestError
-            An option names an unknown tier or contradicts another, or no model can serve the request.
+            An option names an unknown tier or model or contradicts another, or no model can serve the request.
         """
         began = time.perf_counter()
         allowed = options.allowed(self._ladder)
@@ -126,8 +129,16 @@ class Router:
         judgement = await self._worker.judge(extract_ask(request))
         decision = self._decide(judgement, options, allowed, {self._ladder.index(model.link.tier) for model in able}, refusals)
         models = in_order(able, self._ladder.index(decision.tier), self._ladder)
+        conversation = self._conversations.key(request, options.conversation_id)
+        held = self._conversations.recall(conversation, request, options.conversation_id)
+        if held and options.tier is None and options.model is None:
+            decision, models = self._kept(held, decision, models, request)
+        if options.fallback == "off" or options.model is not None:
+            models = models[:1]
         cost = estimated_cost(models[0], request, self._limits.expected_output_tokens)
-        return Plan(f"rt_{uuid.uuid4().hex}", decision, models, cost, time.perf_counter() - began)
+        return Plan(
+            f"rt_{uuid.uuid4().hex}", decision, models, cost, time.perf_counter() - began, conversation, held.model if held else None
+        )
 
     async def route(self, request: ChatRequest, options: RouteOptions) -> Routed:
         """Decide and answer.
@@ -139,49 +150,146 @@ class Router:
         RoutingFailed
             No model answered.
         """
-        began = time.perf_counter()
-        plan = await self.plan(request, options)
-        try:
-            served = await self._chain.complete(
-                request, [model.link for model in plan.models], deadline_seconds=self._limits.deadline_seconds
-            )
-        except NoModelAnswered as error:
-            outcome = error.cause.code if error.cause else "unavailable"
-            event = self._event(plan, None, outcome, error.attempts, Usage(), began)
-            self._record(event)
-            raise RoutingFailed(event, error) from error
-        event = self._event(plan, served.link, "ok", served.attempts, served.completion.usage, began)
-        self._record(event)
+        recorder = await self._recorder(request, options, streamed=False)
+        served = await self._call(self._chain.complete, request, recorder)
+        problem = shortcoming(request, served.completion)
+        if problem in self._limits.escalated:
+            served = await self._escalated(request, served, problem, recorder)
+        usage = served.completion.usage
+        event = recorder.answered(served.link, OK, served.attempts, usage, served.adjusted)
         return Routed(served.completion, event)
 
-    def _able(self, request: ChatRequest, options: RouteOptions, allowed: range) -> tuple[list[RoutedModel], dict[int, str]]:
+    async def stream(self, request: ChatRequest, options: RouteOptions) -> RoutedStream:
+        """Decide, and return a streamed answer once its first content is there; to be closed by the caller.
+
+        Raises
+        ------
+        RequestError, RoutingFailed
+            See `route`.
+        """
+        recorder = await self._recorder(request, options, streamed=True)
+        return RoutedStream(await self._call(self._chain.stream, request, recorder), recorder)
+
+    async def count_tokens(self, request: ChatRequest, options: RouteOptions) -> int | None:
+        """Return how many tokens of input a request is, counted by a provider; None where no provider can tell.
+
+        The first model that may serve the request, cheapest tier first, whose provider speaks the caller's dialect, is
+        asked; the classifier is not.
+
+        Raises
+        ------
+        RequestError
+            See `plan`.
+        """
+        able, _ = self._able(request, options, options.allowed(self._ladder))
+        model = next((model for model in able if model.dialect is request.dialect), None)
+        if model is None:
+            return None
+        try:
+            return await self._chain.count_tokens(request, model.link)
+        except ProviderError:
+            return None
+
+    async def _escalated(self, request: ChatRequest, served: Served, problem: str, recorder: Recorder) -> Served:
+        """Return the answer of the next model up in place of one that falls short; that one, where there is no other."""
+        tier = self._ladder.index(served.link.tier)
+        above = [model.link for model in recorder.plan.models if self._ladder.index(model.link.tier) > tier]
+        left = self._limits.deadline_seconds - recorder.elapsed_seconds
+        if not above or left <= 0:
+            return served
+        *before, last = served.attempts
+        attempts = (*before, replace(last, outcome=problem))
+        try:
+            better = await self._chain.complete(replace(request, author=recorder.plan.author), above[:1], deadline_seconds=left)
+        except (NoModelAnswered, RequestError) as error:
+            tried = error.attempts if isinstance(error, NoModelAnswered) else ()
+            return replace(served, attempts=(*tried, *served.attempts))  # the last attempt is always the answer
+        except asyncio.CancelledError:
+            recorder.answered(served.link, DISCONNECTED, served.attempts, served.completion.usage, served.adjusted)
+            raise
+        recorder.discard(served.link, served.completion.usage, problem)
+        return replace(better, attempts=(*attempts, *better.attempts))
+
+    async def _recorder(self, request: ChatRequest, options: RouteOptions, *, streamed: bool) -> Recorder:
+        began = time.perf_counter()
+        plan = await self.plan(request, options)
+        return Recorder(plan, self._baseline, self._sinks, began, streamed=streamed, conversations=self._conversations)
+
+    async def _call(self, ask: Callable[..., Awaitable[T]], request: ChatRequest, recorder: Recorder) -> T:
+        """Return what the chain answers; a request that ends without an answer is recorded here."""
+        links: list[Link] = [model.link for model in recorder.plan.models]
+        try:
+            return await ask(replace(request, author=recorder.plan.author), links, deadline_seconds=self._limits.deadline_seconds)
+        except NoModelAnswered as error:
+            event = recorder.unanswered(error.cause.code if error.cause else "unavailable", error.attempts)
+            raise RoutingFailed(event, error) from error
+        except RequestError:
+            recorder.unanswered("invalid_request", ())
+            raise
+        except asyncio.CancelledError:
+            recorder.unanswered(DISCONNECTED, ())
+            raise
+
+    def _kept(
+        self, held: Held, decision: Decision, models: tuple[RoutedModel, ...], request: ChatRequest
+    ) -> tuple[Decision, tuple[RoutedModel, ...]]:
+        """Return decision and models for a conversation that may stay with the model that answered last."""
+        model = next((model for model in models if model.link.ref.model == held.model), None)
+        if model is None or model is models[0]:
+            return decision, models
+        tier = self._ladder.index(model.link.tier)
+        tokens = Usage(request.input_tokens_estimate, output_tokens=self._limits.expected_output_tokens)
+        step = self._ladder.index(decision.tier) - tier
+        if not self._conversations.stays(held, model, models[0], step, tokens):
+            return decision, models
+        others = (other for other in in_order(models, tier, self._ladder) if other is not model)
+        kept = replace(
+            decision,
+            tier=model.link.tier,
+            confidence=decision.sufficiency[model.link.tier],
+            reasons=(*decision.reasons, "conversation"),
+            escalated=tier > self._ladder.index(decision.predicted_tier),
+        )
+        return kept, (model, *others)
+
+    def _able(self, request: ChatRequest, options: RouteOptions, allowed: range) -> tuple[list[RoutedModel], dict[int, Refusal]]:
         """Return the models of the allowed tiers that can serve `request`, and by tier why others cannot."""
-        able, refusals = [], {}
-        for model in self._models:
+        asked = [model for model in self._models if options.model in (None, model.link.ref.model)]
+        if not asked and self._models:
+            known = ", ".join(dict.fromkeys(model.link.ref.model for model in self._models))
+            raise RequestError(
+                f"model {options.model!r} is not configured; expected auto, tier:NAME or one of {known}", field="model", status=404
+            )
+        crossed = crossings(request, asked)
+        able: list[RoutedModel] = []
+        refusals: dict[int, Refusal] = {}
+        for model in asked:
             tier = self._ladder.index(model.link.tier)
             if tier not in allowed:
                 continue
-            reason = unable(model, request, options, self._limits.expected_output_tokens)
-            if reason is None:
+            refusal = unable(model, request, options, self._limits.expected_output_tokens) or crossed.get(model.dialect)
+            if refusal is None:
                 able.append(model)
             else:
-                refusals[tier] = reason
+                refusals[tier] = refusal
         if not able:
-            told = ", ".join(f"{self._ladder.names[tier]}: {reason}" for tier, reason in refusals.items())
-            raise RequestError(
-                f"no model of the allowed tiers can serve this request ({told or 'none is configured with a key'})", status=422
-            )
+            raise nobody_can({self._ladder.names[tier]: refusal for tier, refusal in refusals.items()})
         return able, refusals
 
-    def _decide(self, judgement: Judgement, options: RouteOptions, allowed: range, able: set[int], refusals: dict[int, str]) -> Decision:
+    def _decide(
+        self, judgement: Judgement, options: RouteOptions, allowed: range, able: set[int], refusals: Mapping[int, Refusal]
+    ) -> Decision:
         classifier = self._worker.classifier
         threshold = next(value for value in (options.threshold, self._limits.threshold, classifier.threshold) if value is not None)
         tier, reasons = decide_tier(judgement.sufficiency, judgement.predicted, threshold, allowed)
         if options.tier is not None:
             reasons = (*reasons, "forced_tier")
+        if tier not in able and options.model is None:
+            reasons = (*reasons, f"needs_{refusals[tier].code}" if tier in refusals else "tier_has_no_model")
         if tier not in able:
-            reasons = (*reasons, f"needs_{refusals[tier]}" if tier in refusals else "tier_has_no_model")
             tier = min(able, key=lambda other: (other < tier, abs(other - tier)))
+        if options.model is not None:
+            reasons = (*reasons, "forced_model")
         return Decision(
             tier=self._ladder.names[tier],
             predicted_tier=self._ladder.names[judgement.predicted],
@@ -194,26 +302,3 @@ class Router:
             truncated=judgement.truncated,
             escalated=tier > judgement.predicted,
         )
-
-    def _event(
-        self, plan: Plan, link: Link | None, outcome: str, attempts: Sequence[Attempt], usage: Usage, began: float
-    ) -> RoutedCompletion:
-        answered = next((model for model in plan.models if model.link is link), None)
-        return RoutedCompletion(
-            id=plan.id,
-            decision=plan.decision,
-            model=link.ref if link else None,
-            served_tier=link.tier if link else "",
-            outcome=outcome,
-            attempts=tuple(attempts),
-            usage=usage,
-            cost_usd=answered.price.cost(usage) if answered and answered.price else None,
-            baseline_usd=self._baseline.price.cost(usage) if self._baseline and self._baseline.price else None,
-            decision_seconds=plan.decision_seconds,
-            provider_seconds=sum(attempt.duration_ms for attempt in attempts) / 1000,
-            total_seconds=time.perf_counter() - began,
-        )
-
-    def _record(self, event: RoutedCompletion) -> None:
-        for sink in self._sinks:
-            sink.record(event)

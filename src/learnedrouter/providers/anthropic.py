@@ -4,16 +4,27 @@ Bodies are posted and answers read as they are, by the SDK's raw request method:
 """
 
 import json
-from collections.abc import Mapping
+from collections.abc import AsyncGenerator, AsyncIterator, Mapping
+from contextlib import aclosing
 from typing import Any
 
 import anthropic
 import httpx2
+from anthropic._types import RequestOptions  # what `post` takes has no public name
 
-from learnedrouter.chat import Completion, Dialect
+from learnedrouter.chat import Chunk, Completion, Dialect
 from learnedrouter.dialects import anthropic_messages
 from learnedrouter.errors import ProviderError, ProviderTimeout, ProviderUnavailable
-from learnedrouter.providers.base import error_for_status, without_key
+from learnedrouter.providers.base import NO_HEADERS, error_for_status, without_key
+from learnedrouter.providers.events import Event, chunks
+
+
+class _RawStream(anthropic.AsyncStream[object]):
+    """The SDK's stream, before it makes anything of its events."""
+
+    def events(self) -> AsyncIterator[Event]:
+        """Yield the events as they come."""
+        return self._iter_events()
 
 
 class AnthropicProvider:
@@ -35,15 +46,39 @@ class AnthropicProvider:
         self._key = api_key
         self._client = anthropic.AsyncAnthropic(api_key=api_key, base_url=base_url, max_retries=0, http_client=http_client)
 
-    async def complete(self, body: Mapping[str, Any], *, timeout_seconds: float) -> Completion:
+    async def complete(self, body: Mapping[str, Any], *, timeout_seconds: float, headers: Mapping[str, str] = NO_HEADERS) -> Completion:
         """See `Provider.complete`."""
+        return read_completion((await self._post("/v1/messages", body, timeout_seconds, headers)).content)
+
+    async def stream(
+        self, body: Mapping[str, Any], *, timeout_seconds: float, headers: Mapping[str, str] = NO_HEADERS
+    ) -> AsyncGenerator[Chunk, None]:
+        """See `Provider.stream`."""
+        options: RequestOptions = {"timeout": timeout_seconds, "headers": dict(headers)}
         try:
-            response = await self._client.post(
-                "/v1/messages", cast_to=httpx2.Response, body=dict(body), options={"timeout": timeout_seconds}
+            stream = await self._client.post(
+                "/v1/messages", cast_to=object, body=dict(body), options=options, stream=True, stream_cls=_RawStream
             )
+            async with aclosing(chunks(stream.events(), stream.response)) as answer:
+                async for chunk in answer:
+                    yield chunk
         except anthropic.AnthropicError as error:
             raise map_error(error, self._key) from error
-        return read_completion(response.content)
+
+    async def count_tokens(self, body: Mapping[str, Any], *, timeout_seconds: float, headers: Mapping[str, str] = NO_HEADERS) -> int | None:
+        """See `Provider.count_tokens`."""
+        response = await self._post("/v1/messages/count_tokens", body, timeout_seconds, headers)
+        try:
+            return int(json.loads(response.content)["input_tokens"])
+        except (ValueError, LookupError, TypeError) as error:
+            raise ProviderUnavailable(f"the answer is no count of tokens ({type(error).__name__}: {error})") from error
+
+    async def _post(self, path: str, body: Mapping[str, Any], timeout_seconds: float, headers: Mapping[str, str]) -> httpx2.Response:
+        options: RequestOptions = {"timeout": timeout_seconds, "headers": dict(headers)}
+        try:
+            return await self._client.post(path, cast_to=httpx2.Response, body=dict(body), options=options)
+        except anthropic.AnthropicError as error:
+            raise map_error(error, self._key) from error
 
     async def aclose(self) -> None:
         """See `Provider.aclose`."""

@@ -1,29 +1,58 @@
 """What a provider is, and what its failures mean."""
 
-from collections.abc import Mapping
+from collections.abc import AsyncGenerator, Mapping
 from typing import Any, Protocol
 
-from learnedrouter.chat import Completion, Dialect
+from learnedrouter.chat import Chunk, Completion, Dialect
 from learnedrouter.errors import ProviderDenied, ProviderError, ProviderRateLimited, ProviderRejected, ProviderUnavailable
 
 DENIED = frozenset({401, 402, 403, 404})
 RATE_LIMITED = 429
+NO_HEADERS: Mapping[str, str] = {}
 
 
 class Provider(Protocol):
-    """One account at one provider."""
+    """One account at one provider.
+
+    Bodies are in the provider's dialect and name the provider's model; headers go along with the provider's own.
+    """
 
     @property
     def dialect(self) -> Dialect:
         """The dialect that this provider reads and writes."""
 
-    async def complete(self, body: Mapping[str, Any], *, timeout_seconds: float) -> Completion:
-        """Return the answer to `body`, which is in the provider's dialect and names the provider's model.
+    async def complete(self, body: Mapping[str, Any], *, timeout_seconds: float, headers: Mapping[str, str] = NO_HEADERS) -> Completion:
+        """Return the answer to `body`.
 
         Raises
         ------
         ProviderError
             There is no usable answer.
+        """
+
+    def stream(
+        self, body: Mapping[str, Any], *, timeout_seconds: float, headers: Mapping[str, str] = NO_HEADERS
+    ) -> AsyncGenerator[Chunk, None]:
+        """Yield the answer to `body`, which asks for a stream, event by event as they come; to be closed by the caller.
+
+        Parameters
+        ----------
+        timeout_seconds
+            The longest wait for the connection, and for each event.
+
+        Raises
+        ------
+        ProviderError
+            No stream began, or it broke. An event that tells an error is yielded like any other.
+        """
+
+    async def count_tokens(self, body: Mapping[str, Any], *, timeout_seconds: float, headers: Mapping[str, str] = NO_HEADERS) -> int | None:
+        """Return how many tokens of input `body` is; None where this provider cannot count them.
+
+        Raises
+        ------
+        ProviderError
+            It did not answer.
         """
 
     async def aclose(self) -> None:

@@ -1,12 +1,7 @@
-"""Trying models in order until one answers, under one deadline, with a circuit breaker for each.
+"""Calling models through their providers, each behind its circuit breaker; another takes over where one fails.
 
-What happens after a failure goes by its type:
-
-- timeout, no connection, 429, 5xx, 529: the next model is tried;
-- 401, 402, 403, 404: our key or our model name is wrong, never the caller's fault, so the next model *of another provider*
-  is tried, for the same provider would say the same;
-- 400, 413, 422: the request itself was refused. The chain stops, and the caller is told what the provider said: every
-  further model would cost time, and a model that happens to accept a broken request hides the caller's mistake.
+Which failures make another model take over is `trying`'s to say. A streamed answer holds back its first events until
+one carries content: until then another model can take over without the caller's noticing, after it never.
 
 A breaker opens after `failures` failures in a row that fall back, and lets a request through again after
 `recovery_seconds`: a dead model costs its timeout once in that time, not once a request.
@@ -14,66 +9,91 @@ A breaker opens after `failures` failures in a row that fall back, and lets a re
 
 import asyncio
 import time
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import AsyncGenerator, AsyncIterator, Mapping, Sequence
+from contextlib import aclosing
+from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any
 
 from purgatory import AsyncCircuitBreakerFactory
-from purgatory.domain.model import OpenedState
+from purgatory.domain.model import HALF_OPENED, OPENED
 
-from learnedrouter.chat import ChatRequest, Completion, ModelRef
-from learnedrouter.dialects.crossing import body_for
-from learnedrouter.errors import NoModelAnswered, ProviderDenied, ProviderError, ProviderRejected, ProviderTimeout, RequestError
-from learnedrouter.providers.base import Provider
+from learnedrouter.chat import ChatRequest, Chunk, Completion, ModelRef
+from learnedrouter.dialects.crossing import StreamCrossing, answer_for, stream_for
+from learnedrouter.dialects.error_shapes import read_error
+from learnedrouter.dialects.streams import StreamReader, carries_content, streaming_body, wants_usage
+from learnedrouter.errors import ProviderDenied, ProviderRejected, ProviderTimeout, RequestError
+from learnedrouter.providers.base import Provider, error_for_status
+from learnedrouter.providers.bodies import UNADJUSTED, Adjusted, Link, carried_headers, write_body
+from learnedrouter.providers.trying import CANNOT_CROSS, CIRCUIT_OPEN, DEADLINE, DENIED_BEFORE, Attempt, first_answer
 
-CIRCUIT_OPEN, DEADLINE, DENIED_BEFORE, CANNOT_CROSS = "circuit_open", "deadline", "denied_before", "cannot_cross"
-"""Outcomes of attempts that never reached a provider."""
-
-
-@dataclass(frozen=True, slots=True)
-class Link:
-    """One model of a chain.
-
-    Parameters
-    ----------
-    ref
-        The model.
-    tier
-        The tier that it stands in.
-    upstream_model
-        The name that the provider knows the model by.
-    max_output_tokens
-        Sent where the provider's dialect demands a limit and the caller set none.
-    timeout_seconds
-        The longest that one attempt may take.
-    """
-
-    ref: ModelRef
-    tier: str
-    upstream_model: str
-    max_output_tokens: int
-    timeout_seconds: float
-
-
-@dataclass(frozen=True, slots=True)
-class Attempt:
-    """What became of one model of a chain; `outcome` is ``ok`` or the code of what went wrong."""
-
-    ref: ModelRef
-    tier: str
-    outcome: str
-    status: int | None
-    message: str
-    duration_ms: float
+__all__ = [
+    "CANNOT_CROSS",
+    "CIRCUIT_OPEN",
+    "DEADLINE",
+    "DENIED_BEFORE",
+    "Attempt",
+    "FallbackChain",
+    "Link",
+    "OpenedStream",
+    "Served",
+]
 
 
 @dataclass(frozen=True, slots=True)
 class Served:
-    """An answer, the link that gave it, and everything that was tried for it, the answer included."""
+    """An answer, its body in the caller's dialect; the link that gave it, and everything that was tried for it."""
 
     completion: Completion
     link: Link
     attempts: tuple[Attempt, ...]
+    adjusted: Adjusted = UNADJUSTED
+
+
+_Crossed = tuple[list[Chunk], bool]
+"""What becomes of one event for the caller, and whether any content has come by then."""
+
+
+@dataclass(frozen=True, slots=True)
+class OpenedStream:
+    """A streamed answer whose first content is there.
+
+    Parameters
+    ----------
+    held
+        What was held back until then, in the caller's dialect.
+    rest
+        What follows.
+    reader
+        Knows what the provider sent so far.
+    link, attempts, adjusted
+        As in `Served`; the last attempt took until the first content.
+    """
+
+    held: tuple[Chunk, ...]
+    rest: AsyncGenerator[_Crossed, None]
+    reader: StreamReader
+    link: Link
+    attempts: tuple[Attempt, ...] = ()
+    adjusted: Adjusted = UNADJUSTED
+
+    async def chunks(self) -> AsyncIterator[Chunk]:
+        """Yield the answer, in the caller's dialect.
+
+        Raises
+        ------
+        ProviderError
+            The stream broke; no other model takes over any more.
+        """
+        for chunk in self.held:
+            yield chunk
+        async for crossed, _ in self.rest:
+            for chunk in crossed:
+                yield chunk
+
+    async def aclose(self) -> None:
+        """Close the provider's connection, whatever is left of the answer."""
+        await self.rest.aclose()
 
 
 class FallbackChain:
@@ -87,15 +107,17 @@ class FallbackChain:
         Failures in a row that open a model's breaker.
     recovery_seconds
         How long a breaker stays open.
+    idle_seconds
+        The longest pause in a stream that has begun.
     """
 
-    def __init__(self, providers: Mapping[str, Provider], *, failures: int, recovery_seconds: float) -> None:
-        self._providers = providers
+    def __init__(self, providers: Mapping[str, Provider], *, failures: int, recovery_seconds: float, idle_seconds: float = 60.0) -> None:
+        self._providers, self._idle_seconds, self._recovery_seconds = providers, idle_seconds, recovery_seconds
         self._breakers = AsyncCircuitBreakerFactory(
             default_threshold=failures,
             default_ttl=recovery_seconds,
             # A caller that hung up, or a request that is refused, says nothing about the model's health.
-            exclude=[ProviderDenied, ProviderRejected, RequestError, asyncio.CancelledError],
+            exclude=[ProviderDenied, ProviderRejected, RequestError, asyncio.CancelledError, GeneratorExit],
         )
 
     async def complete(self, request: ChatRequest, links: Sequence[Link], *, deadline_seconds: float) -> Served:
@@ -108,59 +130,97 @@ class FallbackChain:
         NoModelAnswered
             Every model failed, or the deadline passed.
         """
-        started = time.monotonic()
-        attempts: list[Attempt] = []
-        cause: ProviderError | None = None
-        uncrossable: RequestError | None = None
-        denied: set[str] = set()
-        for link in links:
-            began = time.monotonic()
-            left = deadline_seconds - (began - started)
-            if left <= 0 or link.ref.provider in denied:
-                attempts.append(Attempt(link.ref, link.tier, DEADLINE if left <= 0 else DENIED_BEFORE, None, "not tried", 0.0))
-                continue
-            try:
-                completion = await self._attempt(request, link, min(left, link.timeout_seconds))
-            except OpenedState:
-                attempts.append(Attempt(link.ref, link.tier, CIRCUIT_OPEN, None, "not tried: it failed too often just now", 0.0))
-            except RequestError as error:
-                uncrossable = error
-                attempts.append(Attempt(link.ref, link.tier, CANNOT_CROSS, None, str(error), 0.0))
-            except ProviderError as error:
-                cause = error
-                attempts.append(Attempt(link.ref, link.tier, error.code, error.status, str(error), _ms_since(began)))
-                if isinstance(error, ProviderRejected):
-                    break
-                if isinstance(error, ProviderDenied):
-                    denied.add(link.ref.provider)
-            else:
-                attempts.append(Attempt(link.ref, link.tier, "ok", 200, "", _ms_since(began)))
-                return Served(completion, link, tuple(attempts))
-        if uncrossable and cause is None:
-            raise uncrossable
-        raise NoModelAnswered(_summary(attempts), attempts=attempts, cause=cause)
+        (completion, adjusted), tried = await first_answer(links, partial(self._ask, request), deadline_seconds=deadline_seconds)
+        return Served(completion, tried.link, tried.attempts, adjusted)
 
-    async def _attempt(self, request: ChatRequest, link: Link, timeout_seconds: float) -> Completion:
+    async def stream(self, request: ChatRequest, links: Sequence[Link], *, deadline_seconds: float) -> OpenedStream:
+        """Return the first streamed answer of which any content came; to be closed by the caller.
+
+        The deadline holds until then; after it, pauses are limited, and the whole is not: an answer may be long.
+
+        Raises
+        ------
+        RequestError, NoModelAnswered
+            See `complete`.
+        """
+        opened, tried = await first_answer(links, partial(self._open, request), deadline_seconds=deadline_seconds)
+        return replace(opened, attempts=tried.attempts)
+
+    async def count_tokens(self, request: ChatRequest, link: Link) -> int | None:
+        """Return how many tokens of input `request` is to a model; None where its provider cannot count them.
+
+        Raises
+        ------
+        ProviderError
+            The provider did not answer.
+        """
         provider = self._providers[link.ref.provider]
-        async with await self._breakers.get_breaker(str(link.ref)):
-            body: dict[str, Any] = body_for(request, provider.dialect, default_output_tokens=link.max_output_tokens)
-            body["model"] = link.upstream_model
-            try:
-                async with asyncio.timeout(timeout_seconds):  # the SDK's own limit holds for one read, not for the whole
-                    return await provider.complete(body, timeout_seconds=timeout_seconds)
-            except TimeoutError:
-                raise ProviderTimeout(f"no answer within {timeout_seconds:.1f} s") from None
+        if provider.dialect is not request.dialect:
+            return None
+        headers = carried_headers(request.headers, request.dialect, provider.dialect)
+        body = {**request.body, "model": link.upstream_model}
+        return await provider.count_tokens(body, timeout_seconds=link.timeout_seconds, headers=headers)
+
+    async def breaker_state(self, ref: ModelRef) -> str:
+        """Return ``closed``, ``opened`` or ``half-opened``: the next request is let through to see."""
+        breaker = (await self._breakers.get_breaker(str(ref))).context
+        lapsed = breaker.state == OPENED and time.time() > (breaker.opened_at or 0) + self._recovery_seconds
+        return str(HALF_OPENED if lapsed else breaker.state)
 
     async def aclose(self) -> None:
         """Close every provider."""
         for provider in self._providers.values():
             await provider.aclose()
 
+    async def _ask(self, request: ChatRequest, link: Link, timeout_seconds: float) -> tuple[Completion, Adjusted]:
+        provider = self._providers[link.ref.provider]
+        headers = carried_headers(request.headers, request.dialect, provider.dialect)
+        async with await self._breakers.get_breaker(str(link.ref)):
+            body, adjusted = write_body(request, link, provider.dialect)
+            try:
+                async with asyncio.timeout(timeout_seconds):  # the SDK's own limit holds for one read, not for the whole
+                    completion = await provider.complete(body, timeout_seconds=timeout_seconds, headers=headers)
+            except TimeoutError:
+                raise ProviderTimeout(f"no answer within {timeout_seconds:.1f} s") from None
+            answer = answer_for(completion.body, provider.dialect, request.dialect, model=link.ref.model, created=int(time.time()))
+            return replace(completion, body=answer), adjusted
 
-def _ms_since(began: float) -> float:
-    return (time.monotonic() - began) * 1000
+    async def _open(self, request: ChatRequest, link: Link, timeout_seconds: float) -> OpenedStream:
+        provider = self._providers[link.ref.provider]
+        body, adjusted = write_body(request, link, provider.dialect)
+        usage = wants_usage(request)
+        crossing = stream_for(provider.dialect, request.dialect, model=link.ref.model, created=int(time.time()), include_usage=usage)
+        headers = carried_headers(request.headers, request.dialect, provider.dialect)
+        longest = max(timeout_seconds, self._idle_seconds)  # of one read; how long all may take is limited in _crossed
+        source = provider.stream(streaming_body(body, provider.dialect), timeout_seconds=longest, headers=headers)
+        rest = self._crossed(source, link, crossing, timeout_seconds)
+        held: list[Chunk] = []
+        async for crossed, content in rest:
+            held += crossed
+            if content:
+                break
+        return OpenedStream(tuple(held), rest, crossing.reader, link, adjusted=adjusted)
+
+    async def _crossed(
+        self, source: AsyncGenerator[Chunk, None], link: Link, crossing: StreamCrossing, timeout_seconds: float
+    ) -> AsyncGenerator[_Crossed, None]:
+        """Yield a provider's stream as its caller gets it; all that can go wrong with it happens inside the breaker."""
+        dialect, content, ends = self._providers[link.ref.provider].dialect, False, time.monotonic() + timeout_seconds
+        async with aclosing(source), await self._breakers.get_breaker(str(link.ref)):
+            while True:
+                chunk = await _next(source, self._idle_seconds if content else ends - time.monotonic())
+                if chunk is None:
+                    break
+                if error := read_error(chunk, dialect):
+                    raise error_for_status(error[0], error[1], {})
+                content = content or carries_content(chunk, dialect)
+                yield crossing.feed(chunk), content
+            yield crossing.finish(), True
 
 
-def _summary(attempts: Sequence[Attempt]) -> str:
-    tried = "; ".join(f"{attempt.ref}: {attempt.outcome}" + (f" ({attempt.message})" if attempt.message else "") for attempt in attempts)
-    return f"no model answered: {tried or 'none is configured'}"
+async def _next(source: AsyncGenerator[Any, None], timeout_seconds: float) -> Any:
+    try:
+        async with asyncio.timeout(timeout_seconds):
+            return await anext(source, None)
+    except TimeoutError:
+        raise ProviderTimeout(f"nothing came for {max(timeout_seconds, 0):.1f} s") from None

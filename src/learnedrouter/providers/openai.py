@@ -4,16 +4,27 @@ Bodies are posted and answers read as they are, by the SDK's raw request method:
 """
 
 import json
-from collections.abc import Mapping
+from collections.abc import AsyncGenerator, AsyncIterator, Mapping
+from contextlib import aclosing
 from typing import Any
 
 import httpx2
 import openai
+from openai._types import RequestOptions  # what `post` takes has no public name
 
-from learnedrouter.chat import Completion, Dialect
+from learnedrouter.chat import Chunk, Completion, Dialect
 from learnedrouter.dialects import openai_chat
 from learnedrouter.errors import ProviderError, ProviderTimeout, ProviderUnavailable
-from learnedrouter.providers.base import error_for_status, without_key
+from learnedrouter.providers.base import NO_HEADERS, error_for_status, without_key
+from learnedrouter.providers.events import Event, chunks
+
+
+class _RawStream(openai.AsyncStream[object]):
+    """The SDK's stream, before it makes anything of its events."""
+
+    def events(self) -> AsyncIterator[Event]:
+        """Yield the events as they come."""
+        return self._iter_events()
 
 
 class OpenAIProvider:
@@ -35,15 +46,33 @@ class OpenAIProvider:
         self._key = api_key
         self._client = openai.AsyncOpenAI(api_key=api_key, base_url=base_url, max_retries=0, http_client=http_client)
 
-    async def complete(self, body: Mapping[str, Any], *, timeout_seconds: float) -> Completion:
+    async def complete(self, body: Mapping[str, Any], *, timeout_seconds: float, headers: Mapping[str, str] = NO_HEADERS) -> Completion:
         """See `Provider.complete`."""
+        options: RequestOptions = {"timeout": timeout_seconds, "headers": dict(headers)}
         try:
-            response = await self._client.post(
-                "/chat/completions", cast_to=httpx2.Response, body=dict(body), options={"timeout": timeout_seconds}
-            )
+            response = await self._client.post("/chat/completions", cast_to=httpx2.Response, body=dict(body), options=options)
         except openai.OpenAIError as error:
             raise map_error(error, self._key) from error
         return read_completion(response.content)
+
+    async def stream(
+        self, body: Mapping[str, Any], *, timeout_seconds: float, headers: Mapping[str, str] = NO_HEADERS
+    ) -> AsyncGenerator[Chunk, None]:
+        """See `Provider.stream`."""
+        options: RequestOptions = {"timeout": timeout_seconds, "headers": dict(headers)}
+        try:
+            stream = await self._client.post(
+                "/chat/completions", cast_to=object, body=dict(body), options=options, stream=True, stream_cls=_RawStream
+            )
+            async with aclosing(chunks(stream.events(), stream.response)) as answer:
+                async for chunk in answer:
+                    yield chunk
+        except openai.OpenAIError as error:
+            raise map_error(error, self._key) from error
+
+    async def count_tokens(self, body: Mapping[str, Any], *, timeout_seconds: float, headers: Mapping[str, str] = NO_HEADERS) -> int | None:
+        """See `Provider.count_tokens`; chat completions have no such endpoint."""
+        return None
 
     async def aclose(self) -> None:
         """See `Provider.aclose`."""

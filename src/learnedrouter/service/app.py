@@ -9,11 +9,14 @@ from fastapi import FastAPI
 from learnedrouter.config import Settings
 from learnedrouter.errors import LearnedRouterError
 from learnedrouter.router import Router, Sink
-from learnedrouter.service.routes import HANDLERS, router
+from learnedrouter.service import compatible, routes
+from learnedrouter.service.client_keys import ClientKeys
+from learnedrouter.service.failures import HANDLERS
 from learnedrouter.service.state import ServiceState
 from learnedrouter.service.wiring import make_router
 from learnedrouter.sinks.log import LogSink
 from learnedrouter.sinks.metrics import MetricsSink
+from learnedrouter.sinks.recent import RecentSink
 
 MakeRouter = Callable[[Settings, Sequence[Sink]], Router]
 
@@ -34,7 +37,8 @@ def create_app(settings: Settings, on_failure: Callable[[LearnedRouterError], No
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
-        state = ServiceState(settings, MetricsSink())
+        keys = ClientKeys(key.get_secret_value() for key in settings.client_keys)
+        state = ServiceState(settings, MetricsSink(), RecentSink(settings.explained_requests), keys)
         app.state.service = state
         loading = asyncio.create_task(_load(state, on_failure, load))
         yield
@@ -43,12 +47,13 @@ def create_app(settings: Settings, on_failure: Callable[[LearnedRouterError], No
             await state.router.aclose()
 
     app = FastAPI(title="learnedrouter", summary="The cheapest model that will do", lifespan=lifespan, exception_handlers=HANDLERS)
-    app.include_router(router)
+    app.include_router(routes.router)
+    app.include_router(compatible.router)
     return app
 
 
 async def _load(state: ServiceState, on_failure: Callable[[LearnedRouterError], None], load: MakeRouter) -> None:
     try:
-        state.router = await asyncio.to_thread(load, state.settings, (state.metrics, LogSink()))
+        state.router = await asyncio.to_thread(load, state.settings, (state.metrics, state.recent, LogSink()))
     except LearnedRouterError as error:
         on_failure(error)

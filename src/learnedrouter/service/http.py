@@ -1,18 +1,23 @@
-"""Bodies in, headers and errors out."""
+"""Bodies in, headers and JSON out."""
 
 import json
+import re
 from collections.abc import Mapping
 from typing import Any
 
 from starlette.requests import Request
 from starlette.responses import Response
 
-from learnedrouter.errors import ProviderRateLimited, ProviderRejected, ProviderTimeout, RequestError
+from learnedrouter.errors import RequestError
 from learnedrouter.events import RoutedCompletion
-from learnedrouter.router import RoutingFailed
+from learnedrouter.providers.bodies import Adjusted
+from learnedrouter.recording import RoutedStream
 from learnedrouter.tiers import Decision
 
 PREFIX = "x-learnedrouter-"
+UNKNOWN, NONE = "unknown", "none"
+
+_SURROGATE = re.compile(rb"\\u[dD][89a-fA-F]")
 
 
 async def read_json_body(request: Request, max_bytes: int) -> bytes:
@@ -35,13 +40,44 @@ async def read_json_body(request: Request, max_bytes: int) -> bytes:
     return b"".join(parts)
 
 
+def parse_object(body: bytes) -> dict[str, Any]:
+    """Return the JSON object that a body is, every field of it.
+
+    Raises
+    ------
+    RequestError
+        It is not UTF-8, not JSON, no object, or holds half a surrogate pair, which no provider takes.
+    """
+    try:
+        value = json.loads(body.decode("utf-8"), parse_constant=_no_constant)
+        if _SURROGATE.search(body):
+            json.dumps(value, ensure_ascii=False).encode()
+    except UnicodeEncodeError:
+        raise RequestError("the body holds half a surrogate pair; expected Unicode text") from None
+    except UnicodeDecodeError as error:
+        raise RequestError(f"the body is not UTF-8: byte 0x{body[error.start]:02x} at {error.start}") from None
+    except (ValueError, RecursionError) as error:
+        raise RequestError(f"the body is not JSON: {error}") from None
+    if not isinstance(value, dict):
+        raise RequestError(f"the body is {type(value).__name__}; expected a JSON object")
+    return value
+
+
+def _no_constant(name: str) -> None:
+    raise ValueError(f"{name} is no JSON")
+
+
 def json_response(content: Mapping[str, Any], status: int = 200, headers: Mapping[str, str] | None = None) -> Response:
     """Return `content` as JSON; what is no Unicode text in it is escaped, not sent."""
+    return Response(json_bytes(content), status, dict(headers or {}), media_type="application/json")
+
+
+def json_bytes(content: Mapping[str, Any]) -> bytes:
+    """Return `content` as JSON on one line."""
     try:
-        body = json.dumps(content, ensure_ascii=False, separators=(",", ":")).encode()
+        return json.dumps(content, ensure_ascii=False, separators=(",", ":")).encode()
     except UnicodeEncodeError:  # a provider's answer may hold half a surrogate pair
-        body = json.dumps(content, separators=(",", ":")).encode()
-    return Response(body, status, dict(headers or {}), media_type="application/json")
+        return json.dumps(content, separators=(",", ":")).encode()
 
 
 def decision_headers(identity: str, decision: Decision) -> dict[str, str]:
@@ -57,52 +93,32 @@ def decision_headers(identity: str, decision: Decision) -> dict[str, str]:
 
 def event_headers(event: RoutedCompletion) -> dict[str, str]:
     """Return the headers that say what was decided, and what became of it."""
-    headers = decision_headers(event.id, event.decision) | {f"{PREFIX}fallbacks": str(event.fallbacks)}
-    if event.model:
-        headers[f"{PREFIX}model"] = _token(event.model.model)
-    if event.cost_usd is not None:
-        headers[f"{PREFIX}cost-usd"] = f"{event.cost_usd:f}"
-    if event.baseline_usd is not None:
-        headers[f"{PREFIX}baseline-usd"] = f"{event.baseline_usd:f}"
-    return headers
+    return decision_headers(event.id, event.decision) | {
+        f"{PREFIX}fallbacks": str(event.fallbacks),
+        f"{PREFIX}model": _token(event.model.model) if event.model else NONE,
+        f"{PREFIX}cost-usd": UNKNOWN if event.cost_usd is None else f"{event.cost_usd:f}",
+        f"{PREFIX}baseline-usd": UNKNOWN if event.baseline_usd is None else f"{event.baseline_usd:f}",
+        **adjusted_headers(event.adjusted),
+    }
 
 
-def error_json(kind: str, message: str, **more: Any) -> dict[str, Any]:
-    """Return an error in the native endpoint's shape."""
-    return {"error": {"type": kind, "message": message, **{key: value for key, value in more.items() if value is not None}}}
+def stream_headers(stream: RoutedStream) -> dict[str, str]:
+    """Return the headers of a streamed answer: what it costs is not known before its end, where a comment tells it."""
+    return decision_headers(stream.plan.id, stream.plan.decision) | {
+        f"{PREFIX}fallbacks": str(len(stream.opened.attempts) - 1),
+        f"{PREFIX}model": _token(stream.opened.link.ref.model),
+        f"{PREFIX}cost-usd": UNKNOWN,
+        f"{PREFIX}baseline-usd": UNKNOWN,
+        **adjusted_headers(stream.opened.adjusted),
+    }
 
 
-def request_error_response(error: RequestError) -> Response:
-    """Return the answer to a request that cannot be served as it stands."""
-    return json_response(error_json("invalid_request", _encodable(str(error)), field=error.field), error.status)
-
-
-def routing_failed_response(error: RoutingFailed, attempts: list[dict[str, Any]]) -> Response:
-    """Return the answer to a request that no model answered.
-
-    The provider's refusal of the request itself keeps its status. Everything else is the gateway's: 429 where the last
-    failure was a rate limit, 504 where it was a timeout, 503 where no model was tried, 502 otherwise.
-    """
-    cause = error.cause.cause
-    status, kind = 502, "provider_error"
-    headers = event_headers(error.event)
-    if isinstance(cause, ProviderRejected):
-        status, kind = cause.status or 400, "rejected_by_provider"
-    elif isinstance(cause, ProviderRateLimited):
-        status, kind = 429, "rate_limited"
-        if cause.retry_after_seconds is not None:
-            headers["retry-after"] = f"{cause.retry_after_seconds:.0f}"
-    elif isinstance(cause, ProviderTimeout):
-        status, kind = 504, "timeout"
-    elif cause is None:
-        status, kind = 503, "unavailable"
-    return json_response({**error_json(kind, str(error)), "id": error.event.id, "attempts": attempts}, status, headers)
+def adjusted_headers(adjusted: Adjusted) -> dict[str, str]:
+    """Return the headers that say what of the request was changed for the model."""
+    headers = {f"{PREFIX}clamped": _token(adjusted.clamped)} if adjusted.clamped else {}
+    return headers | ({f"{PREFIX}params": _token(",".join(adjusted.parameters))} if adjusted.parameters else {})
 
 
 def _token(value: str) -> str:
     """Header values are latin-1 without line breaks; names from the configuration may be anything."""
     return value.encode("latin-1", "replace").decode("latin-1").replace("\n", " ").replace("\r", " ")
-
-
-def _encodable(text: str) -> str:
-    return text.encode("utf-8", "replace").decode()

@@ -1,49 +1,56 @@
-"""The endpoints."""
+"""The native endpoints."""
 
-from collections.abc import Callable, Coroutine
-from typing import Annotated, Any
+from typing import Annotated
 
-from fastapi import APIRouter, Depends
+from fastapi import APIRouter, Depends, Query
 from starlette.requests import Request
 from starlette.responses import Response
 
 from learnedrouter.errors import RequestError
-from learnedrouter.router import RoutingFailed
 from learnedrouter.service import http
-from learnedrouter.service.schemas import RouteRequest, attempts_json, parse_route_request, plan_json, routed_json
-from learnedrouter.service.state import NotReady, ServiceState, service_state
+from learnedrouter.service.docs import ERRORS, ROUTE_DOCS
+from learnedrouter.service.keys import require_key
+from learnedrouter.service.schemas import event_json, parse_route_request, plan_json, routed_json
+from learnedrouter.service.state import State
+from learnedrouter.service.streaming import EventStream, native_frames, unless_disconnected
 from learnedrouter.sinks.metrics import CONTENT_TYPE
 
 router = APIRouter()
-State = Annotated[ServiceState, Depends(service_state)]
-
-ROUTE_DOCS: dict[str, Any] = {
-    "requestBody": {"required": True, "content": {"application/json": {"schema": RouteRequest.model_json_schema()}}},
-}
-_ERRORS: dict[int | str, dict[str, Any]] = {
-    400: {"description": "The request cannot be read; `error.field` names what is wrong."},
-    413: {"description": "The body is larger than `max_body_bytes`."},
-    415: {"description": "The content type is not application/json."},
-    422: {"description": "No model of the allowed tiers can serve the request."},
-    429: {"description": "Every provider's rate limit is reached."},
-    502: {"description": "No model answered; `attempts` says what each one said."},
-    503: {"description": "The classifier is still being loaded, or every circuit breaker is open."},
-    504: {"description": "No model answered in time."},
-}
 
 
-@router.post("/route", openapi_extra=ROUTE_DOCS, responses=_ERRORS, summary="Route a request to the cheapest tier that will do")
+@router.post(
+    "/route",
+    openapi_extra=ROUTE_DOCS,
+    responses=ERRORS,
+    dependencies=[Depends(require_key)],
+    summary="Route a request to the cheapest tier that will do",
+)
 async def route(request: Request, state: State) -> Response:
-    """Decide which tier serves the request, call it, and account for it; with `dry_run`, decide only."""
-    body = await http.read_json_body(request, state.settings.max_body_bytes)
-    wanted = parse_route_request(body)
-    chat, options = wanted.chat_request(), wanted.options()
+    """Decide which tier serves the request, call it, and account for it; with `dry_run`, decide only.
+
+    With `stream`, the answer is server-sent events: `decision`, then `text` as it comes, then `done` (or `error`).
+    """
+    wanted = parse_route_request(await http.read_json_body(request, state.settings.max_body_bytes))
+    chat, options = wanted.chat_request(), wanted.options(request.headers)
     if wanted.dry_run:
         plan = await state.ready_router().plan(chat, options)
         return http.json_response(plan_json(plan), headers=http.decision_headers(plan.id, plan.decision))
-    routed = await state.ready_router().route(chat, options)
-    marked = {"offline": True} if state.settings.is_offline else {}
-    return http.json_response(routed_json(routed) | marked, headers=http.event_headers(routed.event))
+    marks = {"offline": True} if state.settings.is_offline else {}
+    if wanted.stream:
+        stream = await unless_disconnected(request.receive, state.ready_router().stream(chat, options))
+        return EventStream(native_frames(stream, marks), stream.aclose, http.stream_headers(stream))
+    routed = await unless_disconnected(request.receive, state.ready_router().route(chat, options))
+    return http.json_response(routed_json(routed.event, routed.completion) | marks, headers=http.event_headers(routed.event))
+
+
+@router.get("/route/{identity}", responses=ERRORS, dependencies=[Depends(require_key)], summary="What became of a request, and why")
+async def explain(identity: str, state: State) -> Response:
+    """Tell the whole decision of one of the newest requests; what was asked and answered is not kept."""
+    event = state.recent.get(identity)
+    if event is None:
+        limit = state.settings.explained_requests
+        raise RequestError(f"request {identity!r}: not known; the newest {limit:,} of this process are", field="id", status=404)
+    return http.json_response(event_json(event), headers=http.event_headers(event))
 
 
 @router.get("/livez", summary="Whether the process answers")
@@ -53,36 +60,18 @@ async def livez() -> dict[str, str]:
 
 
 @router.get("/readyz", responses={503: {"description": "Not yet."}}, summary="Whether requests can be routed")
-async def readyz(state: State) -> Response:
-    """Answer 503 until the artefact is loaded."""
+async def readyz(state: State, verbose: Annotated[str | None, Query(description="Also say how each model is.")] = None) -> Response:
+    """Answer 503 until the artefact is loaded; with `verbose`, tell the state of each model's circuit breaker."""
     if state.router is None:
         return http.json_response({"status": "loading"}, 503)
-    return http.json_response({"status": "ready", "artifact": state.router.artifact, "offline": state.settings.is_offline})
+    ready = {"status": "ready", "artifact": state.router.artifact, "offline": state.settings.is_offline}
+    details = {} if verbose is None else {"breakers": await state.router.breaker_states()}
+    return http.json_response(ready | details)
 
 
 @router.get("/metrics", response_class=Response, summary="Metrics for Prometheus")
 async def metrics(state: State) -> Response:
     """Give all metrics in Prometheus' text format."""
+    if state.router:
+        state.metrics.show_breakers(await state.router.breaker_states())
     return Response(state.metrics.exposition(), headers={"content-type": CONTENT_TYPE})
-
-
-async def on_request_error(request: Request, error: RequestError) -> Response:
-    """Answer for `RequestError`."""
-    return http.request_error_response(error)
-
-
-async def on_routing_failed(request: Request, error: RoutingFailed) -> Response:
-    """Answer for `RoutingFailed`."""
-    return http.routing_failed_response(error, attempts_json(error.event))
-
-
-async def on_not_ready(request: Request, error: NotReady) -> Response:
-    """Answer for `NotReady`."""
-    return http.json_response(http.error_json("not_ready", str(error)), 503, {"retry-after": "1"})
-
-
-HANDLERS: dict[int | type[Exception], Callable[[Request, Any], Coroutine[Any, Any, Response]]] = {
-    RequestError: on_request_error,
-    RoutingFailed: on_routing_failed,
-    NotReady: on_not_ready,
-}

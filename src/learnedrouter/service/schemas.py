@@ -1,16 +1,17 @@
 """The native endpoint's request and answers, as HTTP sees them."""
 
+from collections.abc import Mapping
 from decimal import Decimal
 from typing import Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from learnedrouter.chat import ChatRequest
+from learnedrouter.chat import ChatRequest, Completion
 from learnedrouter.dialects.openai_chat import read_request
 from learnedrouter.errors import RequestError
 from learnedrouter.events import RoutedCompletion
-from learnedrouter.planning import RouteOptions
-from learnedrouter.router import Plan, Routed
+from learnedrouter.planning import Plan, RouteOptions
+from learnedrouter.service.options import conversation_id, fallback_option
 from learnedrouter.tiers import Decision
 
 
@@ -22,6 +23,7 @@ class RouteRequest(BaseModel):
     prompt: str | None = None
     messages: list[dict[str, Any]] | None = None
     dry_run: bool = False
+    stream: bool = False
     tools: list[dict[str, Any]] | None = None
     response_format: dict[str, Any] | None = None
     max_tokens: Annotated[int, Field(gt=0)] | None = None
@@ -55,10 +57,11 @@ class RouteRequest(BaseModel):
         }
         return read_request({"messages": messages, **{key: value for key, value in carried.items() if value is not None}})
 
-    def options(self) -> RouteOptions:
-        """Return what the caller asks of the routing."""
+    def options(self, headers: Mapping[str, str]) -> RouteOptions:
+        """Return what the caller asks of the routing; whether other models may take over, headers say."""
+        conversation = self.conversation_id if self.conversation_id is not None else conversation_id(headers)
         limit = None if self.max_cost_usd is None else Decimal(str(self.max_cost_usd))
-        return RouteOptions(self.tier, self.min_tier, self.max_tier, self.threshold, limit)
+        return RouteOptions(self.tier, self.min_tier, self.max_tier, self.threshold, limit, None, fallback_option(headers), conversation)
 
 
 def parse_route_request(body: bytes) -> RouteRequest:
@@ -104,18 +107,37 @@ def plan_json(plan: Plan) -> dict[str, Any]:
     }
 
 
-def routed_json(routed: Routed) -> dict[str, Any]:
+def routed_json(event: RoutedCompletion, completion: Completion) -> dict[str, Any]:
     """Return the answer to a routed request."""
-    event, completion = routed.event, routed.completion
+    output = {
+        "text": completion.text,
+        "tool_calls": [{"id": call.id, "name": call.name, "arguments": call.arguments} for call in completion.tool_calls],
+        "finish_reason": completion.finish_reason,
+    }
+    return {"id": event.id, "decision": decision_json(event.decision), "model": _model(event), "output": output, **_account_json(event)}
+
+
+def event_json(event: RoutedCompletion) -> dict[str, Any]:
+    """Return all that is known of a request, but for what was asked and answered."""
     return {
         "id": event.id,
+        "outcome": event.outcome,
         "decision": decision_json(event.decision),
-        "model": event.model.model if event.model else None,
-        "output": {
-            "text": completion.text,
-            "tool_calls": [{"id": call.id, "name": call.name, "arguments": call.arguments} for call in completion.tool_calls],
-            "finish_reason": completion.finish_reason,
-        },
+        "model": _model(event),
+        "served_tier": event.served_tier or None,
+        "streamed": event.streamed,
+        "clamped": event.adjusted.clamped or None,
+        "params": list(event.adjusted.parameters),
+        **_account_json(event),
+    }
+
+
+def _model(event: RoutedCompletion) -> str | None:
+    return event.model.model if event.model else None
+
+
+def _account_json(event: RoutedCompletion) -> dict[str, Any]:
+    return {
         "usage": {
             "input_tokens": event.usage.input_tokens,
             "cache_read_tokens": event.usage.cache_read_tokens,

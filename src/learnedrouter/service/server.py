@@ -7,8 +7,8 @@ from ipaddress import ip_address
 import structlog
 import uvicorn
 
-from learnedrouter.config import Settings, warnings
-from learnedrouter.errors import LearnedRouterError
+from learnedrouter.config import CLIENT_KEYS_ENV, Settings, warnings
+from learnedrouter.errors import ConfigError, LearnedRouterError
 from learnedrouter.service.app import create_app
 
 
@@ -20,6 +20,7 @@ def run(settings: Settings) -> None:
     LearnedRouterError
         The artefact or the configuration cannot be used.
     """
+    refuse_open_door(settings)
     configure_logging()
     log = structlog.get_logger("learnedrouter")
     if settings.is_offline:
@@ -28,8 +29,6 @@ def run(settings: Settings) -> None:
         )
     elif missing := _missing_keys(settings):
         log.warning("providers without a key are left out", keys_missing=missing)
-    if not _is_loopback(settings.host):
-        log.warning("bound to more than this machine: anybody who reaches it can spend your keys", host=settings.host)
     for warning in warnings(settings):
         log.warning(warning)
     failures: list[LearnedRouterError] = []
@@ -43,6 +42,18 @@ def run(settings: Settings) -> None:
     server.run()
     if failures:
         raise failures[0]
+
+
+def refuse_open_door(settings: Settings) -> None:
+    """Refuse to serve more than this machine without keys: whoever reaches the service spends the providers' money.
+
+    Raises
+    ------
+    ConfigError
+        The host is no loopback address, and callers need no key.
+    """
+    if not settings.client_keys and not _is_loopback(settings.host):
+        raise ConfigError(f"host {settings.host}: not a loopback address; set {CLIENT_KEYS_ENV} to the keys that callers must show")
 
 
 def configure_logging() -> None:
@@ -62,7 +73,7 @@ def configure_logging() -> None:
 
 
 def _missing_keys(settings: Settings) -> list[str]:
-    return sorted(provider.api_key_env for name, provider in settings.providers.items() if name not in settings.api_keys)
+    return sorted(provider.api_key_env for name, provider in settings.providers.items() if name not in settings.provider_keys)
 
 
 def _is_loopback(host: str) -> bool:

@@ -2,15 +2,17 @@
 
 from collections.abc import Callable, Mapping, Sequence
 
-from learnedrouter.chat import ModelRef
+from learnedrouter.chat import Dialect, ModelRef
 from learnedrouter.classifier import artifact
 from learnedrouter.classifier.worker import ClassifierWorker
 from learnedrouter.config import Settings
+from learnedrouter.conversations import ConversationMode, Conversations
 from learnedrouter.errors import ConfigError
 from learnedrouter.planning import RoutedModel
 from learnedrouter.providers.anthropic import AnthropicProvider
 from learnedrouter.providers.base import Provider
-from learnedrouter.providers.fallback import FallbackChain, Link
+from learnedrouter.providers.bodies import Link
+from learnedrouter.providers.fallback import FallbackChain
 from learnedrouter.providers.offline import OfflineProvider
 from learnedrouter.providers.openai import OpenAIProvider
 from learnedrouter.router import Limits, Router, Sink
@@ -34,19 +36,29 @@ def make_router(settings: Settings, sinks: Sequence[Sink]) -> Router:
             f"{settings.artifact} was trained for the tiers {', '.join(classifier.ladder.names)}; "
             f"the configuration has {', '.join(settings.ladder.names)}"
         )
-    chain = FallbackChain(make_providers(settings), failures=settings.breaker.failures, recovery_seconds=settings.breaker.recovery_seconds)
-    limits = Limits(settings.deadline_seconds, settings.expected_output_tokens, settings.threshold)
-    return Router(ClassifierWorker(classifier), make_models(settings), chain, sinks, limits)
+    chain = FallbackChain(
+        make_providers(settings),
+        failures=settings.breaker.failures,
+        recovery_seconds=settings.breaker.recovery_seconds,
+        idle_seconds=settings.stream_idle_seconds,
+    )
+    escalated = frozenset(problem for problem, policy in settings.answers if policy == "escalate")
+    limits = Limits(settings.deadline_seconds, settings.expected_output_tokens, settings.threshold, escalated)
+    kept = settings.conversations
+    conversations = Conversations(
+        ConversationMode(kept.mode), size=kept.size, idle_seconds=kept.idle_seconds, forget_seconds=kept.forget_seconds
+    )
+    return Router(ClassifierWorker(classifier), make_models(settings), chain, sinks, limits, conversations)
 
 
 def make_providers(settings: Settings) -> Mapping[str, Provider]:
     """Return a provider for each account that has a key; offline, the built-in one in place of all."""
     if settings.is_offline:
-        return dict.fromkeys(settings.providers, OfflineProvider())
+        return {name: OfflineProvider(Dialect(account.kind)) for name, account in settings.providers.items()}
     return {
-        name: _KINDS[account.kind](settings.api_keys[name].get_secret_value(), account.base_url)
+        name: _KINDS[account.kind](settings.provider_keys[name].get_secret_value(), account.base_url)
         for name, account in settings.providers.items()
-        if name in settings.api_keys
+        if name in settings.provider_keys
     }
 
 
@@ -56,7 +68,7 @@ def make_models(settings: Settings) -> list[RoutedModel]:
         _routed_model(settings, tier.name, name)
         for tier in settings.tiers
         for name in tier.models
-        if settings.is_offline or settings.models[name].provider in settings.api_keys
+        if settings.is_offline or settings.models[name].provider in settings.provider_keys
     ]
 
 
@@ -68,5 +80,7 @@ def _routed_model(settings: Settings, tier: str, name: str) -> RoutedModel:
         upstream_model=name if settings.is_offline else model.upstream_model or name,
         max_output_tokens=model.max_output_tokens,
         timeout_seconds=model.timeout_seconds,
+        params=tuple(model.params.items()),
     )
-    return RoutedModel(link, settings.price(name), model.context_window, model.supports)
+    dialect = Dialect(settings.providers[model.provider].kind)
+    return RoutedModel(link, settings.price(name), model.context_window, model.supports, dialect)

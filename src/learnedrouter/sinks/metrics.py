@@ -1,12 +1,15 @@
 """Prometheus metrics. Labels hold tiers and models only, so that their number is bounded by the configuration."""
 
-from prometheus_client import CollectorRegistry, Counter, Histogram, generate_latest
+from collections.abc import Mapping
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 
 from learnedrouter.events import RoutedCompletion
 
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 _DECISION_SECONDS = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 1.0)
 _PROVIDER_SECONDS = (0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 120.0)
+_BREAKER_STATES = {"closed": 0, "half-opened": 1, "opened": 2}
 _CONFIDENCE = tuple(step / 20 for step in range(1, 21))
 
 
@@ -31,6 +34,11 @@ class MetricsSink:
         self._fallbacks = counter("fallbacks", "Attempts that another model took over from.", "from_model", "outcome")
         self._decision = histogram("decision_seconds", "Time to decide.", _DECISION_SECONDS)
         self._provider = histogram("provider_seconds", "Time that providers took, all attempts together.", _PROVIDER_SECONDS, "model")
+        self._breakers = Gauge(
+            "learnedrouter_breaker_state", "Circuit breakers: 0 closed, 1 half-opened, 2 opened.", ("model",), registry=self._registry
+        )
+        self._streams = counter("streams", "Streamed answers that had begun, by how they ended.", "model", "outcome")
+        self._adjusted = counter("adjusted", "Answered requests that were changed for their model.", "model", "what")
         self._confidence = histogram("confidence", "Sufficiency of the tier chosen.", _CONFIDENCE, "tier")
 
     def record(self, event: RoutedCompletion) -> None:
@@ -40,12 +48,18 @@ class MetricsSink:
         self._decisions.labels(decision.tier, decision.reasons[-1]).inc()
         self._decision.observe(event.decision_seconds)
         self._confidence.labels(decision.tier).observe(decision.confidence)
-        for attempt in event.attempts:
+        # The last attempt of an answered request is the answer: nothing took over from it, even if it broke off.
+        for attempt in event.attempts[:-1] if event.model else event.attempts:
             if attempt.outcome != "ok":
                 self._fallbacks.labels(attempt.ref.model, attempt.outcome).inc()
         if event.model is None:
             return
         self._provider.labels(model).observe(event.provider_seconds)
+        if event.streamed:
+            self._streams.labels(model, event.outcome).inc()
+        changed = (event.adjusted.clamped, *event.adjusted.parameters)
+        for what in filter(None, changed):
+            self._adjusted.labels(model, what.partition("=")[0]).inc()
         usage = event.usage
         classes = {
             "input": usage.input_tokens,
@@ -61,6 +75,11 @@ class MetricsSink:
             self._cost.labels(event.served_tier, model).inc(float(event.cost_usd))
         if event.baseline_usd is not None:
             self._baseline.labels(decision.tier).inc(float(event.baseline_usd))
+
+    def show_breakers(self, states: Mapping[str, str]) -> None:
+        """Take note of the state of each model's circuit breaker."""
+        for model, state in states.items():
+            self._breakers.labels(model).set(_BREAKER_STATES[state])
 
     def exposition(self) -> bytes:
         """Return all metrics in Prometheus' text format."""

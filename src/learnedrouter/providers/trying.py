@@ -1,0 +1,145 @@
+"""Trying links one after the other until one answers, under one deadline. Knows neither what is asked nor how.
+
+What happens after a failure goes by its type:
+
+- timeout, no connection, 429, 5xx, 529: the next model is tried;
+- 401, 402, 403, 404: our key or our model name is wrong, never the caller's fault, so the next model *of another provider*
+  is tried, for the same provider would say the same;
+- 400, 413, 422: the request itself was refused. The chain stops, and the caller is told what the provider said: every
+  further model would cost time, and a model that happens to accept a broken request hides the caller's mistake.
+
+Where no model is left, and one of them said when to come back (``Retry-After``), it is waited for, if that is before the
+deadline.
+"""
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
+from typing import TypeVar
+
+from purgatory.domain.model import OpenedState
+
+from learnedrouter.chat import ModelRef
+from learnedrouter.errors import NoModelAnswered, ProviderDenied, ProviderError, ProviderRejected, RequestError
+from learnedrouter.providers.bodies import Link
+
+Answer = TypeVar("Answer")
+
+CIRCUIT_OPEN, DEADLINE, DENIED_BEFORE, CANNOT_CROSS = "circuit_open", "deadline", "denied_before", "cannot_cross"
+"""Outcomes of attempts that never reached a provider."""
+
+MAX_WAITS = 2
+"""How often one request waits for a provider: one that says ``Retry-After: 0`` for ever is not to be asked for ever."""
+
+LEAST_WAIT_SECONDS = 0.05
+
+
+@dataclass(frozen=True, slots=True)
+class Attempt:
+    """What became of one model of a chain; `outcome` is ``ok`` or the code of what went wrong."""
+
+    ref: ModelRef
+    tier: str
+    outcome: str
+    status: int | None
+    message: str
+    duration_ms: float
+
+
+@dataclass(frozen=True, slots=True)
+class Tried:
+    """The link that answered, and everything that was tried until then, the answer included."""
+
+    link: Link
+    attempts: tuple[Attempt, ...]
+
+
+async def first_answer(
+    links: Sequence[Link], call: Callable[[Link, float], Awaitable[Answer]], *, deadline_seconds: float
+) -> tuple[Answer, Tried]:
+    """Return what `call` gives for the first link for which it gives anything.
+
+    Parameters
+    ----------
+    links
+        In the order in which they are tried.
+    call
+        Asks a link, given the seconds that it may take; raises `ProviderError`, `RequestError` or `OpenedState`.
+    deadline_seconds
+        For all of it together.
+
+    Raises
+    ------
+    RequestError
+        The request cannot be written in the dialect of any link that could be asked.
+    NoModelAnswered
+        Every link failed, or the deadline passed.
+    """
+    tries = _Tries(time.monotonic() + deadline_seconds)
+    for waits in range(MAX_WAITS + 1):
+        for link in links:
+            if (answer := await tries.ask(link, call)) is not None:
+                return answer, Tried(link, tuple(tries.attempts))
+            if isinstance(tries.cause, ProviderRejected):
+                raise tries.failure()
+        if waits == MAX_WAITS or (link_again := tries.worth_waiting_for()) is None:
+            break
+        await asyncio.sleep(max(tries.ready_at.pop(link_again) - time.monotonic(), LEAST_WAIT_SECONDS))
+        links = (link_again,)
+    raise tries.failure()
+
+
+class _Tries:
+    """What became of the links so far; `ends` and `ready_at` are times of the monotonic clock."""
+
+    def __init__(self, ends: float) -> None:
+        self._ends = ends
+        self.attempts: list[Attempt] = []
+        self.cause: ProviderError | None = None
+        self.ready_at: dict[Link, float] = {}
+        self._uncrossable: RequestError | None = None
+        self._denied: set[str] = set()
+
+    async def ask(self, link: Link, call: Callable[[Link, float], Awaitable[Answer]]) -> Answer | None:
+        """Return what a link answers; None where it does not, or need not be asked."""
+        began = time.monotonic()
+        left = self._ends - began
+        if left <= 0 or link.ref.provider in self._denied:
+            self._note(link, DEADLINE if left <= 0 else DENIED_BEFORE, "not tried")
+            return None
+        try:
+            answer = await call(link, min(left, link.timeout_seconds))
+        except OpenedState:
+            self._note(link, CIRCUIT_OPEN, "not tried: it failed too often just now")
+        except RequestError as error:
+            self._uncrossable = error
+            self._note(link, CANNOT_CROSS, str(error))
+        except ProviderError as error:
+            self.cause = error
+            self._note(link, error.code, str(error), error.status, began)
+            if isinstance(error, ProviderDenied):
+                self._denied.add(link.ref.provider)
+            if error.retry_after_seconds is not None:
+                self.ready_at[link] = time.monotonic() + error.retry_after_seconds
+        else:
+            self._note(link, "ok", "", 200, began)
+            return answer
+        return None
+
+    def worth_waiting_for(self) -> Link | None:
+        """Return the link that can be asked again first, if that is before the deadline."""
+        first = min(self.ready_at, key=lambda link: self.ready_at[link], default=None)
+        return first if first is not None and self.ready_at[first] < self._ends else None
+
+    def failure(self) -> RequestError | NoModelAnswered:
+        """Return the error that all of this amounts to."""
+        if self._uncrossable and self.cause is None:
+            return self._uncrossable
+        said = (f"{tried.ref}: {tried.outcome}" + (f" ({tried.message})" if tried.message else "") for tried in self.attempts)
+        message = f"no model answered: {'; '.join(said) or 'none is configured'}"
+        return NoModelAnswered(message, attempts=self.attempts, cause=self.cause)
+
+    def _note(self, link: Link, outcome: str, message: str, status: int | None = None, began: float | None = None) -> None:
+        duration_ms = 0.0 if began is None else (time.monotonic() - began) * 1000
+        self.attempts.append(Attempt(link.ref, link.tier, outcome, status, message, duration_ms))

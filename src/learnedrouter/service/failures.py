@@ -1,0 +1,104 @@
+"""Errors as answers, in the shape of the endpoint that was called, so that every client raises its own exception."""
+
+from collections.abc import Callable, Coroutine, Mapping
+from http import HTTPStatus
+from typing import Any
+
+from starlette.exceptions import HTTPException
+from starlette.requests import ClientDisconnect, Request
+from starlette.responses import Response
+
+from learnedrouter.chat import Dialect
+from learnedrouter.dialects.error_shapes import error_body
+from learnedrouter.errors import ProviderError, ProviderRateLimited, ProviderRejected, ProviderTimeout, RequestError
+from learnedrouter.router import RoutingFailed
+from learnedrouter.service import http
+from learnedrouter.service.schemas import attempts_json
+from learnedrouter.service.state import NotReady
+
+
+def dialect_of(request: Request) -> Dialect | None:
+    """Return the dialect that a request's endpoint speaks; None for the native ones."""
+    path = request.url.path
+    if path.startswith("/v1/messages") or (path.startswith("/v1/") and "anthropic-version" in request.headers):
+        return Dialect.ANTHROPIC
+    return Dialect.OPENAI if path.startswith("/v1/") else None
+
+
+def error_json(kind: str, message: str, **more: Any) -> dict[str, Any]:
+    """Return an error in the native endpoint's shape."""
+    return {"error": {"type": kind, "message": message, **{key: value for key, value in more.items() if value is not None}}}
+
+
+def meaning(error: ProviderError | None) -> tuple[int, str]:
+    """Return status and code for a request that failed at its models.
+
+    The provider's refusal of the request itself keeps its status. Everything else is the gateway's: 429 where the last
+    failure was a rate limit, 504 where it was a timeout, 503 where no model was tried, 502 otherwise.
+    """
+    if isinstance(error, ProviderRejected):
+        return error.status or 400, "rejected_by_provider"
+    if isinstance(error, ProviderRateLimited):
+        return 429, "rate_limited"
+    if isinstance(error, ProviderTimeout):
+        return 504, "timeout"
+    return (503, "unavailable") if error is None else (502, "provider_error")
+
+
+def _response(
+    request: Request, status: int, kind: str, message: str, field: str | None = None, headers: Mapping[str, str] | None = None
+) -> Response:
+    message = message.encode("utf-8", "replace").decode()
+    dialect = dialect_of(request)
+    body = error_body(dialect, status, kind, message, field=field) if dialect else error_json(kind, message, field=field)
+    return http.json_response(body, status, headers)
+
+
+async def on_request_error(request: Request, error: RequestError) -> Response:
+    """Answer for `RequestError`."""
+    headers = {"www-authenticate": "Bearer"} if error.status == HTTPStatus.UNAUTHORIZED else None
+    return _response(request, error.status, "invalid_request", str(error), error.field, headers)
+
+
+async def on_routing_failed(request: Request, error: RoutingFailed) -> Response:
+    """Answer for `RoutingFailed`."""
+    cause = error.cause.cause
+    status, kind = meaning(cause)
+    headers = http.event_headers(error.event)
+    if isinstance(cause, ProviderRateLimited) and cause.retry_after_seconds is not None:
+        headers["retry-after"] = f"{cause.retry_after_seconds:.0f}"
+    if dialect_of(request):
+        return _response(request, status, kind, str(error), headers=headers)
+    body = {**error_json(kind, str(error)), "id": error.event.id, "attempts": attempts_json(error.event)}
+    return http.json_response(body, status, headers)
+
+
+async def on_not_ready(request: Request, error: NotReady) -> Response:
+    """Answer for `NotReady`."""
+    return _response(request, 503, "not_ready", str(error), headers={"retry-after": "1"})
+
+
+async def on_http_error(request: Request, error: HTTPException) -> Response:
+    """Answer for what the framework refuses: unknown paths and methods."""
+    kind = HTTPStatus(error.status_code).phrase.lower().replace(" ", "_")
+    return _response(request, error.status_code, kind, f"{request.method} {request.url.path}: {error.detail}", headers=error.headers)
+
+
+async def on_disconnect(request: Request, error: ClientDisconnect) -> Response:
+    """Answer for a caller that hung up; nobody reads it (499 is what nginx logs for such a request)."""
+    return Response(status_code=499)
+
+
+async def on_bug(request: Request, error: Exception) -> Response:
+    """Answer for what should not have happened; the log has the traceback, the caller gets none of it."""
+    return _response(request, 500, "internal_error", "learnedrouter failed; its log says how")
+
+
+HANDLERS: dict[int | type[Exception], Callable[[Request, Any], Coroutine[Any, Any, Response]]] = {
+    RequestError: on_request_error,
+    RoutingFailed: on_routing_failed,
+    NotReady: on_not_ready,
+    HTTPException: on_http_error,
+    ClientDisconnect: on_disconnect,
+    Exception: on_bug,
+}
