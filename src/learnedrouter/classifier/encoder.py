@@ -101,7 +101,7 @@ class TokenWindow:
         """Return the token ids in the window for each text, and the texts' lengths in tokens before any cut, ``(n,)``."""
         encodings = self._tokenizer.encode_batch(list(texts))
         windows = [
-            encoding.ids if len(encoding) <= self.max_tokens else self._tokenizer.encode(self._cut(text, encoding)).ids[: self.max_tokens]
+            encoding.ids if len(encoding) <= self.max_tokens else self._tokenizer.encode(self._cut(text, encoding)).ids
             for text, encoding in zip(texts, encodings, strict=True)
         ]
         return windows, np.array([len(encoding) for encoding in encodings], dtype=np.intp)
@@ -113,10 +113,13 @@ class TokenWindow:
 
     def _cut(self, text: str, encoding: Encoding) -> str:
         special = encoding.special_tokens_mask
-        kept = self.max_tokens - sum(special) - 2  # two to spare: the seam may be cut into other tokens
         spans = [span for span, is_special in zip(encoding.offsets, special, strict=True) if not is_special]
-        head, tail = kept // 2, kept - kept // 2
-        return f"{text[: spans[head - 1][1]]}\n{text[spans[-tail][0] :]}"
+        for kept in range(self.max_tokens - sum(special), 1, -1):  # the seam may be cut into more tokens: then one less is kept
+            head, tail = kept // 2, kept - kept // 2
+            shorter = f"{text[: spans[head - 1][1]]}\n{text[spans[-tail][0] :]}"
+            if len(self._tokenizer.encode(shorter)) <= self.max_tokens:
+                return shorter
+        return ""
 
 
 class OnnxEncoder:
