@@ -13,6 +13,7 @@ from learnedrouter.tiers import DEFAULT_LADDER
 from learnedrouter.training import dataset
 from learnedrouter.training.embed import embed, load_model
 from learnedrouter.training.finetune import Recipe
+from learnedrouter.training.examples import Labels
 from learnedrouter.training.pipeline import TrainingPlan, train, unseen
 
 
@@ -26,7 +27,7 @@ def test_same_seed_and_data_give_the_same_decisions(
     """A second training cannot be told from the first by what it decides; it takes its embeddings from the cache."""
     steps: list[str] = []
     train(
-        TrainingPlan((small_data,), tmp_path / "again", DEFAULT_LADDER, cache=embedding_cache), lambda step, done, total: steps.append(step)
+        TrainingPlan(Labels((small_data,), DEFAULT_LADDER), tmp_path / "again", cache=embedding_cache), lambda step, done, total: steps.append(step)
     )
     asks = [row.ask for row in dataset.load([small_data / "test.jsonl"], DEFAULT_LADDER)]
 
@@ -79,7 +80,7 @@ def test_a_long_text_keeps_head_and_tail(artifact_folder: Path) -> None:
 
 def test_int8_is_smaller_and_says_so(small_data: Path, artifact_folder: Path, embedding_cache: Path, tmp_path: Path) -> None:
     """Quantised weights take a quarter of the space; how far they differ stands in the manifest."""
-    trained = train(TrainingPlan((small_data,), tmp_path / "int8", DEFAULT_LADDER, precision="int8", cache=embedding_cache), quiet)
+    trained = train(TrainingPlan(Labels((small_data,), DEFAULT_LADDER), tmp_path / "int8", precision="int8", cache=embedding_cache), quiet)
 
     small, large = ((folder / "encoder/model.onnx").stat().st_size for folder in (tmp_path / "int8", artifact_folder))
     assert small < large / 3
@@ -89,7 +90,7 @@ def test_int8_is_smaller_and_says_so(small_data: Path, artifact_folder: Path, em
 
 def test_fine_tuning_changes_the_encoder_and_is_compiled_with_it(small_data: Path, embedding_cache: Path, tmp_path: Path) -> None:
     """One epoch over a few rows: another encoder, faithfully compiled, and the card says so."""
-    plan = TrainingPlan((small_data,), tmp_path / "tuned", DEFAULT_LADDER, max_tokens=32, recipe=Recipe(epochs=1), cache=embedding_cache)
+    plan = TrainingPlan(Labels((small_data,), DEFAULT_LADDER), tmp_path / "tuned", max_tokens=32, recipe=Recipe(epochs=1), cache=embedding_cache)
 
     trained = train(plan, quiet)
 
@@ -113,7 +114,7 @@ def test_rows_that_were_trained_on_are_not_evaluated_on(small_data: Path, artifa
 def test_an_encoder_that_is_not_there_is_named(small_data: Path, encoder: str, tmp_path: Path) -> None:
     """Neither a folder nor a hub name that cannot be loaded leaves anything behind."""
     with pytest.raises(InputError, match=f"encoder '{encoder}'"):
-        train(TrainingPlan((small_data,), tmp_path / "x", DEFAULT_LADDER, encoder=encoder, cache=tmp_path / "cache"), quiet)
+        train(TrainingPlan(Labels((small_data,), DEFAULT_LADDER), tmp_path / "x", encoder=encoder, cache=tmp_path / "cache"), quiet)
 
     assert not (tmp_path / "x").exists()
 
@@ -124,7 +125,7 @@ def test_too_little_data_is_refused(tmp_path: Path) -> None:
     data.write_text(json.dumps({"id": "a", "prompt": "hello", "tier": "bulk"}) + "\n")
 
     with pytest.raises(DatasetError, match="no row falls into the"):
-        train(TrainingPlan((data,), tmp_path / "x", DEFAULT_LADDER, cache=tmp_path / "cache"), quiet)
+        train(TrainingPlan(Labels((data,), DEFAULT_LADDER), tmp_path / "x", cache=tmp_path / "cache"), quiet)
     assert sorted(path.name for path in tmp_path.iterdir()) == ["few.jsonl"]
 
 
@@ -137,7 +138,7 @@ def test_a_missing_tier_is_refused(tmp_path: Path, embedding_cache: Path) -> Non
     old.mkdir()
 
     with pytest.raises(InputError, match=r"none of the .* rows is of class 1"):
-        train(TrainingPlan((data,), old, DEFAULT_LADDER, cache=embedding_cache), quiet)
+        train(TrainingPlan(Labels((data,), DEFAULT_LADDER), old, cache=embedding_cache), quiet)
     assert sorted(path.name for path in tmp_path.iterdir()) == ["few.jsonl", "model"]
 
 
@@ -161,5 +162,5 @@ def test_an_unfaithful_encoder_is_refused(small_data: Path, embedding_cache: Pat
             np.savez(poisoned / file.name, keys=stored["keys"], vectors=vectors)
 
     with pytest.raises(ArtifactError, match="compiled, it differs from the original"):
-        train(TrainingPlan((small_data,), tmp_path / "x", DEFAULT_LADDER, cache=poisoned), quiet)
+        train(TrainingPlan(Labels((small_data,), DEFAULT_LADDER), tmp_path / "x", cache=poisoned), quiet)
     assert not (tmp_path / "x").exists()

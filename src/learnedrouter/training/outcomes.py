@@ -1,8 +1,7 @@
-"""Training on outcomes: every tier's model was run on each request, and its answer scored.
+"""Outcomes: every tier's model was run on each request, and its answer scored.
 
-A data file holds JSON lines: ``{"id", "prompt" | "messages", "outcomes": {model: score in [0, 1]}, "group"?}``. No label has to be
-invented: the classes are the patterns of outcomes that occur ("only the strong model is right", "both are", "neither is"),
-and a pattern's mean scores are its row of ``class_scores``. A request that no tier solves does not pull spending up.
+A data file holds JSON lines: ``{"id", "prompt" | "messages", "outcomes": {model: score in [0, 1]}, "group"?}``. Other keys
+are left alone. The rows' scores stand in the order of a ladder of models, cheapest first.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -11,19 +10,13 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
 from learnedrouter.ask import Ask, extract_ask
-from learnedrouter.classifier.features import IntArray
 from learnedrouter.errors import DatasetError, InputError
 from learnedrouter.rows import lines, parse_object, parse_request
 from learnedrouter.tiers import Ladder
-from learnedrouter.training.dataset import files, fingerprint
-
-FloatMatrix = npt.NDArray[np.float64]
-DEFAULT_ACCEPT = 0.5
-RARE_ROWS, RARE_SHARE = 20, 0.01
-"""A pattern with fewer rows than one of these is merged into its nearest neighbour: too few to learn from."""
+from learnedrouter.training.dataset import Split, files, fingerprint, split_named
+from learnedrouter.training.patterns import FloatMatrix
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,8 +25,20 @@ class OutcomeRow:
 
     Parameters
     ----------
+    id
+        Unique over all files that are read together.
+    ask
+        What the classifier reads of it.
     scores : (n_tiers,)
         In [0, 1], cheapest tier first.
+    group
+        Rows of one group stay in one split and one fold; equal requests are a group of their own.
+    fingerprint
+        Hash of the whole request's text; equal for equal requests.
+    split
+        Fixed by the file's name (``train.jsonl``), else None.
+    where
+        File and line.
     """
 
     id: str
@@ -41,6 +46,7 @@ class OutcomeRow:
     scores: tuple[float, ...]
     group: str
     fingerprint: int
+    split: Split | None
     where: str
 
 
@@ -58,12 +64,19 @@ class OutcomeLadder:
         Raises
         ------
         InputError
-            A part has no ``=``, or the tiers are no ladder.
+            A part has no ``=``, a model stands for two tiers, or the tiers are no ladder.
         """
-        pairs = [part.partition("=") for part in text.split(",")]
+        pairs = [tuple(side.strip() for side in part.partition("=")) for part in text.split(",")]
         if wrong := [name for name, sign, model in pairs if not sign or not model]:
             raise InputError(f"--ladder {text!r}: {wrong[0]!r} names no model; expected TIER=MODEL,TIER=MODEL, cheapest first")
-        return cls(Ladder(tuple(name.strip() for name, _, _ in pairs)), tuple(model.strip() for _, _, model in pairs))
+        models = tuple(model for _, _, model in pairs)
+        if twice := [model for model in models if models.count(model) > 1]:
+            raise InputError(f"--ladder {text!r}: {twice[0]!r} stands for two tiers; expected a model of its own for each")
+        return cls(Ladder(tuple(name for name, _, _ in pairs)), models)
+
+    def by_tier(self) -> dict[str, str]:
+        """Return the model of each tier."""
+        return dict(zip(self.ladder.names, self.models, strict=True))
 
 
 def load(paths: Iterable[Path], ladder: OutcomeLadder | None = None) -> tuple[list[OutcomeRow], OutcomeLadder]:
@@ -79,6 +92,7 @@ def load(paths: Iterable[Path], ladder: OutcomeLadder | None = None) -> tuple[li
     DatasetError
         A row cannot be used; names file and line.
     """
+    paths = tuple(paths)
     found: list[tuple[Path, int, dict[str, Any]]] = []
     for path in files(paths):
         with path.open("rb") as file:
@@ -96,35 +110,6 @@ def load(paths: Iterable[Path], ladder: OutcomeLadder | None = None) -> tuple[li
         seen[row.id] = row.where
         rows.append(row)
     return rows, known
-
-
-def patterns(scores: FloatMatrix, accept: float = DEFAULT_ACCEPT) -> tuple[IntArray, FloatMatrix]:
-    """Return the class of each row, and ``class_scores``.
-
-    Parameters
-    ----------
-    scores : (n, n_tiers)
-        In [0, 1].
-    accept
-        The score from which an answer counts as acceptable; patterns are of acceptable and not.
-
-    Returns
-    -------
-    classes : (n,)
-        The commonest pattern is 0.
-    class_scores : (n_classes, n_tiers)
-        Mean scores of each class.
-    """
-    distinct, member, counts = np.unique(scores >= accept, axis=0, return_inverse=True, return_counts=True)
-    order = np.argsort(-counts, kind="stable")
-    enough = max(RARE_ROWS, RARE_SHARE * len(scores))
-    frequent = [place for place in order if counts[place] >= enough] or [order[0]]
-    merged = np.empty(len(distinct), dtype=np.intp)
-    for place, pattern in enumerate(distinct):
-        distances = [int((pattern != distinct[other]).sum()) for other in frequent]
-        merged[place] = int(np.argmin(distances))  # at equal distance the commoner one, which comes first
-    classes: IntArray = merged[member.ravel()]
-    return classes, np.stack([scores[classes == label].mean(axis=0) for label in range(len(frequent))])
 
 
 def score_matrix(rows: Sequence[OutcomeRow]) -> FloatMatrix:
@@ -149,9 +134,15 @@ def _by_mean_score(scored: Sequence[Mapping[str, float]]) -> OutcomeLadder:
 
 def _row(path: Path, line: int, value: Mapping[str, Any], scores: Mapping[str, float], ladder: OutcomeLadder) -> OutcomeRow:
     if missing := [model for model in ladder.models if model not in scores]:
-        raise DatasetError(path, line, f"has no outcome of {missing[0]!r}; expected one for each of {', '.join(ladder.models)}")
+        raise DatasetError(path, line, f"has no outcome of {missing[0]!r}; it has those of {', '.join(sorted(scores))}")
     request = parse_request(path, line, value)
-    identity = str(value.get("id") or f"{path.name}:{line}")
-    own = tuple(float(scores[model]) for model in ladder.models)
-    group = str(value.get("group") or identity)
-    return OutcomeRow(identity, extract_ask(request), own, group, fingerprint(request), f"{path}:{line}")
+    own = fingerprint(request)
+    return OutcomeRow(
+        id=str(value.get("id") or f"{path.name}:{line}"),
+        ask=extract_ask(request),
+        scores=tuple(float(scores[model]) for model in ladder.models),
+        group=str(value.get("group") or f"{own:016x}"),
+        fingerprint=own,
+        split=split_named(path),
+        where=f"{path}:{line}",
+    )
