@@ -15,7 +15,7 @@ FLOORS = (
     ("events", "ask", "classifier", "config", "rows"),
     ("planning", "training", "router", "sinks", "batch"),
     ("service", "demo", "printing"),
-    ("cli", "__main__"),
+    ("cli", "cli_judge", "cli_options", "cli_train", "__main__"),
 )
 ONLY_IN = {
     "openai": ("providers/openai.py",),
@@ -24,7 +24,7 @@ ONLY_IN = {
     "sentence_transformers": ("training/",),
     "transformers": ("training/",),
     "fastapi": ("service/",),
-    "typer": ("cli.py",),
+    "typer": ("cli",),
 }
 FILES = sorted(path for path in SOURCE.rglob("*.py") if path != SOURCE / "__init__.py")
 

@@ -12,9 +12,10 @@ from learnedrouter.errors import ArtifactError, DatasetError, InputError
 from learnedrouter.tiers import DEFAULT_LADDER
 from learnedrouter.training import dataset
 from learnedrouter.training.embed import embed, load_model
-from learnedrouter.training.finetune import Recipe
 from learnedrouter.training.examples import Labels
-from learnedrouter.training.pipeline import TrainingPlan, train, unseen
+from learnedrouter.training.finetune import Recipe
+from learnedrouter.training.held_out import unseen
+from learnedrouter.training.pipeline import TrainingPlan, train
 
 
 def quiet(step: str, done: int, total: int) -> None:
@@ -27,7 +28,8 @@ def test_same_seed_and_data_give_the_same_decisions(
     """A second training cannot be told from the first by what it decides; it takes its embeddings from the cache."""
     steps: list[str] = []
     train(
-        TrainingPlan(Labels((small_data,), DEFAULT_LADDER), tmp_path / "again", cache=embedding_cache), lambda step, done, total: steps.append(step)
+        TrainingPlan(Labels((small_data,), DEFAULT_LADDER), tmp_path / "again", cache=embedding_cache),
+        lambda step, done, total: steps.append(step),
     )
     asks = [row.ask for row in dataset.load([small_data / "test.jsonl"], DEFAULT_LADDER)]
 
@@ -90,7 +92,9 @@ def test_int8_is_smaller_and_says_so(small_data: Path, artifact_folder: Path, em
 
 def test_fine_tuning_changes_the_encoder_and_is_compiled_with_it(small_data: Path, embedding_cache: Path, tmp_path: Path) -> None:
     """One epoch over a few rows: another encoder, faithfully compiled, and the card says so."""
-    plan = TrainingPlan(Labels((small_data,), DEFAULT_LADDER), tmp_path / "tuned", max_tokens=32, recipe=Recipe(epochs=1), cache=embedding_cache)
+    plan = TrainingPlan(
+        Labels((small_data,), DEFAULT_LADDER), tmp_path / "tuned", max_tokens=32, recipe=Recipe(epochs=1), cache=embedding_cache
+    )
 
     trained = train(plan, quiet)
 

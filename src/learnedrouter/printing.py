@@ -1,9 +1,12 @@
-"""Figures as tables on a terminal."""
+"""Figures as tables, JSON and progress bars on a terminal."""
 
-from collections.abc import Mapping, Sequence
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
 
@@ -30,3 +33,37 @@ def print_report(report: Mapping[str, Any]) -> None:
             [name, *(f"{value:g}" if value == int(value) else f"{value:.3f}" for value in entry.values())] for name, entry in shown.items()
         ]
         print_table(heading, (heading[:-1], *names), rows)
+
+
+def print_outcome_report(report: Mapping[str, Any]) -> None:
+    """Print what `training.quality` found, as plain values."""
+    at = "" if report["threshold"] is None else f", threshold {report['threshold']:g}"
+    title = f"{report['rows']} rows{at}: " + ", ".join(f"{tier} = {model}" for tier, model in report["models"].items())
+    for heading, routers in ((title, report["ranking"]), ("what routing gives", report["routing"])):
+        names = list(next(iter(routers.values())))
+        rows = [
+            [router, *(f"{found[name]['value']:.3f} ({found[name]['low']:.3f} - {found[name]['high']:.3f})" for name in names)]
+            for router, found in routers.items()
+        ]
+        print_table(heading, ("router", *names), rows)
+
+
+def print_json(value: Any) -> None:
+    """Print `value` as JSON on standard output."""
+    print(json.dumps(value, ensure_ascii=False, indent=2))
+
+
+@contextmanager
+def progress_bar() -> Iterator[Any]:
+    """Give a `Progress` that draws on standard error, where that is a terminal; elsewhere one line a step."""
+    console = Console(stderr=True)
+    columns = TextColumn("{task.description:<24}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn()
+    with Progress(*columns, console=console) as bar:
+        steps: dict[str, Any] = {}
+
+        def advance(step: str, done: int, total: int) -> None:
+            if step not in steps:
+                steps[step] = bar.add_task(step, total=total)
+            bar.update(steps[step], completed=done, total=total)
+
+        yield advance

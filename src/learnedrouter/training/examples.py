@@ -199,5 +199,5 @@ def _split(rows: Sequence[AnyRow], paths: Sequence[Path]) -> dict[Split, list[An
 
 
 def _about(kind: str, parts: Mapping[Split, Sequence[Any]], told: Iterable[str]) -> dict[str, Any]:
-    counts = {name: len(part) for name, part in parts.items()}
+    counts: dict[str, int] = {name: len(part) for name, part in parts.items()}
     return {"kind": kind, **counts, "rows": sum(counts.values()), "sha256": hashlib.sha256("\n".join(told).encode()).hexdigest()}

@@ -70,9 +70,7 @@ def learn(scores: FloatMatrix, accept: float = DEFAULT_ACCEPT, held_out: FloatMa
     enough = max(RARE_ROWS, RARE_SHARE * len(scores))
     known = distinct if held_out is None else held_out >= accept
     frequent = [
-        place
-        for place in np.argsort(-counts, kind="stable")
-        if counts[place] >= enough and (known == distinct[place]).all(axis=1).any()
+        place for place in np.argsort(-counts, kind="stable") if counts[place] >= enough and (known == distinct[place]).all(axis=1).any()
     ]
     if len(frequent) < 2:
         raise InputError(

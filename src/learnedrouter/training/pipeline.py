@@ -1,6 +1,6 @@
 """The whole way from data files to an artefact, the same for labels and for outcomes."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -12,17 +12,16 @@ from learnedrouter.classifier import artifact
 from learnedrouter.classifier.encoder import OnnxEncoder, TokenWindow
 from learnedrouter.classifier.features import FloatArray, join, structural
 from learnedrouter.classifier.model import TierClassifier
-from learnedrouter.errors import ArtifactError, DatasetError, InfeasibleError
-from learnedrouter.training import dataset, threshold
+from learnedrouter.errors import ArtifactError, InfeasibleError
+from learnedrouter.training import threshold
 from learnedrouter.training.card import model_card
 from learnedrouter.training.compile import MIN_COSINE, Precision, compile_onnx
-from learnedrouter.training.dataset import AnyRow, Split
+from learnedrouter.training.dataset import Split
 from learnedrouter.training.embed import DEFAULT_MODEL, Progress, embed, load_model
 from learnedrouter.training.evaluate import macro_f1
 from learnedrouter.training.examples import Examples, Findings, Labels, Outcomes, Task
 from learnedrouter.training.finetune import FROZEN, Recipe, fine_tune
 from learnedrouter.training.fit import Sample, fit
-
 
 FITTED_ON: tuple[Split, ...] = ("train", "validation")
 """The splits whose rows an artefact remembers, so that nobody evaluates on them."""
@@ -179,21 +178,6 @@ def _served_sample(plan: TrainingPlan, encoder: OnnxEncoder, examples: Examples,
 def _encoder_shown(plan: TrainingPlan) -> str:
     tuned = f", fine-tuned on the training rows for {plan.recipe.epochs} epochs" if plan.recipe.epochs else ""
     return f"{plan.encoder}{tuned}"
-
-
-def unseen(rows: Sequence[AnyRow], folder: Path) -> list[AnyRow]:
-    """Return the rows that the artefact in `folder` was neither fitted nor tuned on.
-
-    Raises
-    ------
-    DatasetError
-        None is left.
-    """
-    known = np.isin(dataset.fingerprints(rows), artifact.load_seen(folder))
-    left = [row for row, seen in zip(rows, known.tolist(), strict=True) if not seen]
-    if not left:
-        raise DatasetError(rows[0].where.rpartition(":")[0], None, f"{folder} was trained on every row; expected rows that it has not seen")
-    return left
 
 
 def _sample(embeddings: FloatArray, examples: Examples) -> Sample:

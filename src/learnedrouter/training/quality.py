@@ -47,7 +47,8 @@ class Curve:
     def gap_recovered(self) -> FloatVector:
         """PGR at each call share, ``(n + 1,)``."""
         weak, strong = self.quality[0], self.quality[-1]
-        return (self.quality - weak) / (strong - weak)
+        recovered: FloatVector = (self.quality - weak) / (strong - weak)
+        return recovered
 
     @property
     def apgr(self) -> float:
