@@ -82,8 +82,8 @@ def test_an_artefact_of_labels_is_judged_on_outcomes(artifact_folder: Path, data
 
 
 BAD: list[tuple[list[Any], str]] = [
-    (["train"], "expected --data PATH or --outcomes PATH"),
-    (["train", "--data", "{data}", "--outcomes", "{data}"], "expected one of them"),
+    (["train"], "expected either --data PATH or --outcomes PATH"),
+    (["train", "--data", "{data}", "--outcomes", "{data}"], "expected either --data PATH or --outcomes PATH"),
     (["train", "--data", "{data}", "--accept", "0.7"], "--ladder and --accept: are about --outcomes"),
     (["train", "--outcomes", "{data}", "--accept", "0"], "--accept 0.0"),
     (["train", "--outcomes", "{data}", "--ladder", "a=small,b=huge"], "has no outcome of 'huge'; it has those of big, small"),
@@ -92,6 +92,7 @@ BAD: list[tuple[list[Any], str]] = [
     (["evaluate", "--artifact", "{labels}", "--outcomes", "{data}"], "was trained on labels, so it knows no models"),
     (["evaluate", "--artifact", "{labels}", "--outcomes", "{data}", "--ladder", "complex=small,bulk=big"], "are not in the order of"),
     (["evaluate", "--artifact", "{model}", "--outcomes", "{data}", "--folds", "5"], "expected neither --artifact"),
+    (["evaluate", "--artifact", "{model}", "--data", "{data}", "--ladder", LADDER], "--ladder and --accept: are about --outcomes"),
     (["evaluate", "--outcomes", "{data}", "--folds", "1"], "--folds 1: expected at least 2"),
     (["tune", "--artifact", "{labels}", "--outcomes", "{data}", "--ladder", LADDER], "names no model for standard, structured"),
     (["tune", "--artifact", "{model}", "--outcomes", "{data}", "--max-usd-per-1k", "cheap"], "--max-usd-per-1k 'cheap'"),

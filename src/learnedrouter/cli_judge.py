@@ -9,7 +9,6 @@ import typer
 
 from learnedrouter.chat import Usage
 from learnedrouter.cli_options import (
-    DEFAULT_ACCEPT,
     DEFAULT_CACHE,
     Accept,
     Artifact,
@@ -27,8 +26,11 @@ from learnedrouter.cli_options import (
 )
 from learnedrouter.errors import InputError
 from learnedrouter.printing import print_json, print_outcome_report, print_report, print_table, progress_bar
+from learnedrouter.tiers import Ladder
 
 if TYPE_CHECKING:
+    from learnedrouter.classifier.model import TierClassifier
+    from learnedrouter.training.examples import Labels, Outcomes
     from learnedrouter.training.patterns import BoolMatrix, FloatMatrix
 
 
@@ -38,7 +40,7 @@ def evaluate(
     outcomes: OutcomeData = None,
     ladder: ModelLadder = None,
     folds: Annotated[int | None, typer.Option(help="Judge the method in place of an artefact: by cross-validation on --outcomes.")] = None,
-    accept: Accept = DEFAULT_ACCEPT,
+    accept: Accept = None,
     encoder: Encoder = "onnx",
     max_tokens: MaxTokens = 128,
     seed: Seed = 0,
@@ -47,30 +49,27 @@ def evaluate(
     errors: Annotated[int, typer.Option(help="Wrong cases to list.")] = 10,
 ) -> None:
     """Judge an artefact on labelled prompts or outcomes that it has not seen; rows that it was trained on are left out."""
-    if (data and outcomes) or not (data or outcomes):
-        raise InputError("expected one of --data PATH and --outcomes PATH")
     if folds is not None:
-        if artifact or not outcomes:
+        if artifact or data or not outcomes:
             raise InputError("--folds: judges the method on --outcomes; expected neither --artifact nor --data with it")
         from learnedrouter.training.folds import FoldsPlan, cross_validate
 
         plan = FoldsPlan(outcome_source(outcomes, ladder, accept), folds, encoder_name(encoder), max_tokens, seed, cache)
         with progress_bar() as progress:
-            found = cross_validate(plan, progress)
-        print_json(found.as_dict()) if as_json else print_outcome_report(found.as_dict())
-    elif not artifact:
+            found = cross_validate(plan, progress).as_dict()
+        print_json(found) if as_json else print_outcome_report(found)
+        return
+    if not artifact:
         raise InputError("expected --artifact DIR, or --folds N with --outcomes")
-    elif outcomes:
-        from learnedrouter.training.held_out import judge_on_outcomes
+    from learnedrouter.classifier.artifact import load
+    from learnedrouter.training.examples import Labels
 
-        found, left_out = judge_on_outcomes(artifact, outcome_source(outcomes, ladder, accept), seed=seed)
-        if as_json:
-            print_json(found.as_dict())
-            return
-        _say_left_out(left_out, artifact)
-        print_outcome_report(found.as_dict())
+    classifier = load(artifact)
+    source = chosen_source(data, outcomes, classifier.ladder, ladder, accept)
+    if isinstance(source, Labels):
+        _evaluate_on_labels(artifact, classifier, source, as_json, errors)
     else:
-        _evaluate_on_labels(artifact, data or [], as_json, errors)
+        _evaluate_on_outcomes(artifact, classifier, source, seed, as_json)
 
 
 def tune(
@@ -78,7 +77,7 @@ def tune(
     data: Data = None,
     outcomes: OutcomeData = None,
     ladder: ModelLadder = None,
-    accept: Accept = DEFAULT_ACCEPT,
+    accept: Accept = None,
     max_under_route: Annotated[
         float | None, typer.Option(help="Share of requests that may go to too low a tier; 0.03 if no budget is given.")
     ] = None,
@@ -91,43 +90,31 @@ def tune(
 ) -> None:
     """Solve for the threshold that keeps a promise or a budget, on labelled prompts or outcomes that the artefact has not seen."""
     from learnedrouter.classifier.artifact import load
-    from learnedrouter.training.held_out import held_out
+    from learnedrouter.training.held_out import accepted_from, held_out
 
     if max_usd_per_1k is not None and max_under_route is not None:
         raise InputError("--max-under-route and --max-usd-per-1k: expected one of them")
     classifier = load(artifact)
+    if outcomes and accept is None:
+        accept = accepted_from(artifact)
     held = held_out(artifact, classifier, chosen_source(data, outcomes, classifier.ladder, ladder, accept))
     sufficiency = classifier.assess(held.asks).sufficiency
     if max_usd_per_1k is None:
         promised = 0.03 if max_under_route is None else max_under_route
-        _show_promise(sufficiency, held.acceptable, promised, confidence, classifier.ladder.names[-1], as_json)
-        return
-    from learnedrouter.config import load_settings
-    from learnedrouter.training import budget
-
-    if min(tokens_in, tokens_out) < 0:
-        raise InputError(f"--tokens-in {tokens_in} --tokens-out {tokens_out}: expected none below 0")
-    usage = Usage(tokens_in, output_tokens=tokens_out)
-    usd = budget.request_prices(load_settings(config), classifier.ladder, usage)
-    point = budget.solve(budget.prices(sufficiency, usd), _usd(max_usd_per_1k))
-    shares = dict(zip(classifier.ladder.names, point.shares, strict=True))
-    if as_json:
-        print_json({"threshold": point.threshold, "rows": len(held.asks), "usd_per_1k": float(point.usd_per_1k), "shares": shares})
-        return
-    print(
-        f"threshold {point.threshold}: {point.usd_per_1k:.4f} USD per 1,000 requests of {tokens_in} tokens in and {tokens_out} out, "
-        f"over {len(held.asks)} rows; " + ", ".join(f"{share:.1%} to {tier}" for tier, share in shares.items())
-    )
+        _show_promise(sufficiency, held.acceptable, promised, confidence, classifier.ladder, as_json)
+    else:
+        if min(tokens_in, tokens_out) < 0:
+            raise InputError(f"--tokens-in {tokens_in} --tokens-out {tokens_out}: expected none below 0")
+        usage = Usage(tokens_in, output_tokens=tokens_out)
+        _show_budget(sufficiency, _usd(max_usd_per_1k), usage, config, classifier.ladder, as_json)
 
 
-def _evaluate_on_labels(artifact: Path, data: list[Path], as_json: bool, errors: int) -> None:
-    from learnedrouter.classifier.artifact import load
+def _evaluate_on_labels(artifact: Path, classifier: "TierClassifier", source: "Labels", as_json: bool, errors: int) -> None:
     from learnedrouter.training import dataset
     from learnedrouter.training.evaluate import evaluate as judge
     from learnedrouter.training.held_out import unseen
 
-    classifier = load(artifact)
-    rows = dataset.load(data, classifier.ladder)
+    rows = dataset.load(source.paths, source.ladder)
     left = unseen(rows, artifact)
     report = judge(classifier, left).as_dict()
     if as_json:
@@ -139,8 +126,35 @@ def _evaluate_on_labels(artifact: Path, data: list[Path], as_json: bool, errors:
     print_table(f"wrong cases, the surest first ({len(report['errors'])} in all)", ("id", "needed", "predicted", "ask"), shown)
 
 
+def _evaluate_on_outcomes(artifact: Path, classifier: "TierClassifier", source: "Outcomes", seed: int, as_json: bool) -> None:
+    from learnedrouter.training.held_out import judge_on_outcomes
+
+    report, left_out = judge_on_outcomes(artifact, classifier, source, seed=seed)
+    if as_json:
+        print_json(report.as_dict())
+        return
+    _say_left_out(left_out, artifact)
+    print_outcome_report(report.as_dict())
+
+
+def _show_budget(sufficiency: "FloatMatrix", max_usd: Decimal, usage: Usage, config: Path, ladder: Ladder, as_json: bool) -> None:
+    from learnedrouter.config import load_settings
+    from learnedrouter.training import budget
+
+    request_usd = budget.request_prices(load_settings(config), ladder, usage)
+    point = budget.solve(budget.prices(sufficiency, request_usd), max_usd)
+    shares = dict(zip(ladder.names, point.shares, strict=True))
+    if as_json:
+        print_json({"threshold": point.threshold, "rows": len(sufficiency), "usd_per_1k": float(point.usd_per_1k), "shares": shares})
+        return
+    print(
+        f"threshold {point.threshold}: {point.usd_per_1k:.4f} USD per 1,000 requests of {usage.input_tokens} tokens in and "
+        f"{usage.output_tokens} out, over {len(sufficiency)} rows; " + ", ".join(f"{share:.1%} to {tier}" for tier, share in shares.items())
+    )
+
+
 def _show_promise(
-    sufficiency: "FloatMatrix", acceptable: "BoolMatrix", max_under_route: float, confidence: float, top: str, as_json: bool
+    sufficiency: "FloatMatrix", acceptable: "BoolMatrix", max_under_route: float, confidence: float, ladder: Ladder, as_json: bool
 ) -> None:
     from learnedrouter.training import threshold
 
@@ -153,7 +167,7 @@ def _show_promise(
     print(
         f"threshold {point.threshold}: under-routed {point.under_routed:.1%} of {len(sufficiency)} rows, at most "
         f"{point.under_route_bound:.1%} with {confidence:.0%} confidence; "
-        f"spares {point.spared:.1%} of the requests that need less than {top}"
+        f"spares {point.spared:.1%} of the requests that need less than {ladder.names[-1]}"
     )
 
 

@@ -20,8 +20,7 @@ ModelLadder = Annotated[
     str | None,
     typer.Option("--ladder", help="TIER=MODEL,TIER=MODEL, cheapest first, for --outcomes; else every model, by its mean score."),
 ]
-Accept = Annotated[float, typer.Option("--accept", help="Score from which an outcome counts as acceptable.")]
-DEFAULT_ACCEPT = 0.5
+Accept = Annotated[float | None, typer.Option("--accept", help="Score from which an outcome is acceptable: 0.5, or the artefact's.")]
 Encoder = Annotated[str, typer.Option("--encoder", help="onnx (all-MiniLM-L6-v2), or a sentence-transformers name or folder.")]
 MaxTokens = Annotated[int, typer.Option("--max-tokens", help="What the encoder reads of an ask; of a longer one, head and tail.")]
 Seed = Annotated[int, typer.Option("--seed", help="Of everything random.")]
@@ -30,7 +29,7 @@ DEFAULT_CACHE = Path(".cache/embeddings")
 
 
 def chosen_source(
-    data: list[Path] | None, outcomes: list[Path] | None, labels: Ladder, ladder: str | None, accept: float
+    data: list[Path] | None, outcomes: list[Path] | None, labels: Ladder, ladder: str | None, accept: float | None
 ) -> "Labels | Outcomes":
     """Return what ``--data`` or ``--outcomes`` names; `labels` are the tiers that labels may name.
 
@@ -41,18 +40,16 @@ def chosen_source(
     """
     from learnedrouter.training.examples import Labels
 
-    if data and outcomes:
-        raise InputError("--data and --outcomes: expected one of them")
-    if outcomes:
+    if outcomes and not data:
         return outcome_source(outcomes, ladder, accept)
-    if not data:
-        raise InputError("nothing to read: expected --data PATH or --outcomes PATH")
-    if ladder or accept != DEFAULT_ACCEPT:
+    if outcomes or not data:
+        raise InputError("expected either --data PATH or --outcomes PATH")
+    if ladder or accept is not None:
         raise InputError("--ladder and --accept: are about --outcomes, not --data")
     return Labels(tuple(data), labels)
 
 
-def outcome_source(paths: list[Path], ladder: str | None, accept: float) -> "Outcomes":
+def outcome_source(paths: list[Path], ladder: str | None, accept: float | None) -> "Outcomes":
     """Return what ``--outcomes`` names.
 
     Raises
@@ -61,10 +58,11 @@ def outcome_source(paths: list[Path], ladder: str | None, accept: float) -> "Out
         The ladder is none, or no score is acceptable.
     """
     from learnedrouter.training.examples import Outcomes
+    from learnedrouter.training.patterns import DEFAULT_ACCEPT
 
-    if not 0 < accept <= 1:
+    if accept is not None and not 0 < accept <= 1:
         raise InputError(f"--accept {accept}: expected a score above 0, at most 1")
-    return Outcomes(tuple(paths), _parsed(ladder), accept)
+    return Outcomes(tuple(paths), _parsed(ladder), DEFAULT_ACCEPT if accept is None else accept)
 
 
 def encoder_name(option: str) -> str:

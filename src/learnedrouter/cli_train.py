@@ -8,7 +8,6 @@ from typing import Annotated
 import typer
 
 from learnedrouter.cli_options import (
-    DEFAULT_ACCEPT,
     DEFAULT_CACHE,
     Accept,
     Cache,
@@ -31,7 +30,7 @@ def train(
     data: Data = None,
     outcomes: OutcomeData = None,
     ladder: ModelLadder = None,
-    accept: Accept = DEFAULT_ACCEPT,
+    accept: Accept = None,
     out: Annotated[Path, typer.Option(help="Folder to write the artefact to.")] = Path("models/default"),
     encoder: Encoder = "onnx",
     finetune: Annotated[bool, typer.Option("--finetune", help="Fine-tune the encoder on the data first; takes minutes an epoch.")] = False,

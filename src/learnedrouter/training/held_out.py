@@ -15,7 +15,7 @@ from learnedrouter.training import dataset, outcomes, quality
 from learnedrouter.training.dataset import AnyRow
 from learnedrouter.training.examples import Labels, Outcomes
 from learnedrouter.training.outcomes import OutcomeLadder
-from learnedrouter.training.patterns import BoolMatrix
+from learnedrouter.training.patterns import DEFAULT_ACCEPT, BoolMatrix
 from learnedrouter.training.quality import OutcomeReport
 from learnedrouter.training.threshold import from_labels
 
@@ -71,17 +71,16 @@ def held_out(folder: Path, classifier: TierClassifier, source: Labels | Outcomes
     return HeldOut(tuple(row.ask for row in rows), outcomes.score_matrix(rows) >= source.accept)
 
 
-def judge_on_outcomes(folder: Path, source: Outcomes, *, seed: int = 0) -> tuple[OutcomeReport, int]:
-    """Judge the artefact in `folder` on the rows that it has not seen; return also how many others were left out.
+def judge_on_outcomes(folder: Path, classifier: TierClassifier, source: Outcomes, *, seed: int = 0) -> tuple[OutcomeReport, int]:
+    """Judge the `classifier` of the artefact in `folder` on the rows that it has not seen; return also how many others were left out.
 
     Where the ladder of `source` names some of the artefact's tiers only, those alone are routed to.
 
     Raises
     ------
     InputError
-        Data or artefact cannot be used, or it is not known which model stands for which tier.
+        The data cannot be used, or it is not known which model stands for which tier.
     """
-    classifier = artifact.load(folder)
     ladder = outcome_ladder(folder, classifier.ladder, source.ladder)
     rows, _ = outcomes.load(source.paths, ladder)
     left = unseen(rows, folder)
@@ -108,3 +107,8 @@ def outcome_ladder(folder: Path, ladder: Ladder, given: OutcomeLadder | None) ->
     if places != sorted(places):
         raise InputError(f"--ladder: the tiers {', '.join(given.ladder.names)} are not in the order of {folder}: {', '.join(ladder.names)}")
     return given
+
+
+def accepted_from(folder: Path) -> float:
+    """Return the score from which an outcome counted as acceptable where the artefact in `folder` was trained."""
+    return float(artifact.read_manifest(folder).data.get("accept", DEFAULT_ACCEPT))
