@@ -7,13 +7,15 @@ from tokenizers import Tokenizer
 
 from learnedrouter.classifier import artifact
 from learnedrouter.classifier.encoder import OnnxEncoder, TokenWindow
-from learnedrouter.classifier.model import TierClassifier
+from learnedrouter.classifier.features import join, structural
+from learnedrouter.classifier.model import TierClassifier, label_scores
 from learnedrouter.errors import ArtifactError, DatasetError, InputError
 from learnedrouter.tiers import DEFAULT_LADDER
 from learnedrouter.training import dataset
 from learnedrouter.training.embed import embed, load_model
 from learnedrouter.training.examples import Labels
 from learnedrouter.training.finetune import Recipe
+from learnedrouter.training.fit import Sample, fit
 from learnedrouter.training.held_out import unseen
 from learnedrouter.training.pipeline import TrainingPlan, train
 
@@ -38,6 +40,23 @@ def test_same_seed_and_data_give_the_same_decisions(
     assert "embedding" not in steps
     assert again.threshold == classifier.threshold
     np.testing.assert_array_equal(again.assess(asks).sufficiency, classifier.assess(asks).sufficiency)
+
+
+def test_training_on_labels_is_the_sum_of_its_steps(small_data: Path, classifier: TierClassifier, embedding_cache: Path) -> None:
+    """Embed, fit on the training rows, calibrate on the validation rows as served: the artefact decides as these steps by hand."""
+    parts = dataset.split(dataset.load([small_data], DEFAULT_LADDER))
+    asks = {name: [row.ask for row in part] for name, part in parts.items()}
+    needed = {name: np.array([row.tier for row in part]) for name, part in parts.items()}
+    model = load_model("all-MiniLM-L6-v2", 128)
+    window = TokenWindow(Tokenizer.from_str(model.tokenizer.backend_tokenizer.to_str()), 128)
+    original = embed(model, [window.shorten(ask.reading) for ask in asks["train"]], embedding_cache, quiet)
+    served = {name: join(classifier.encoder.encode([ask.reading for ask in part])[0], structural(part)) for name, part in asks.items()}
+
+    fitted_on = Sample(join(original, structural(asks["train"])), needed["train"])
+    head, _ = fit(fitted_on, Sample(served["validation"], needed["validation"]), 384, 0, quiet)
+
+    expected = head.predict_proba(served["test"]) @ label_scores(4)
+    np.testing.assert_allclose(classifier.assess(asks["test"]).sufficiency, expected, atol=1e-6)
 
 
 def test_the_manifest_says_what_was_made_of_what(artifact_folder: Path) -> None:
