@@ -12,6 +12,7 @@ from learnedrouter.classifier import artifact
 from learnedrouter.classifier.model import TierClassifier
 from learnedrouter.config import Settings, load_settings
 from learnedrouter.tiers import DEFAULT_LADDER
+from learnedrouter.training.examples import Labels
 from learnedrouter.training.pipeline import TrainingPlan, train
 
 ROOT = Path(__file__).parents[1]
@@ -38,7 +39,7 @@ def embedding_cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def artifact_folder(small_data: Path, embedding_cache: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A trained artefact; tests that change it work on a copy."""
     folder = tmp_path_factory.mktemp("models") / "small"
-    train(TrainingPlan((small_data,), folder, DEFAULT_LADDER, cache=embedding_cache), lambda step, done, total: None)
+    train(TrainingPlan(Labels((small_data,), DEFAULT_LADDER), folder, cache=embedding_cache), lambda step, done, total: None)
     return folder
 
 

@@ -15,7 +15,7 @@ FLOORS = (
     ("events", "ask", "classifier", "config", "rows"),
     ("planning", "conversations", "checking", "training", "recording", "router", "sinks", "batch"),
     ("service", "demo", "explain", "printing", "desk", "plots"),
-    ("cli", "cli_data", "__main__"),
+    ("cli", "cli_data", "cli_judge", "cli_options", "cli_train", "__main__"),
 )
 ONLY_IN = {
     "openai": ("providers/openai.py",),
@@ -24,7 +24,7 @@ ONLY_IN = {
     "sentence_transformers": ("training/",),
     "transformers": ("training/",),
     "fastapi": ("service/",),
-    "typer": ("cli.py", "cli_data.py"),
+    "typer": ("cli",),
 }
 FILES = sorted(path for path in SOURCE.rglob("*.py") if path != SOURCE / "__init__.py")
 

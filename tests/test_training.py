@@ -7,13 +7,17 @@ from tokenizers import Tokenizer
 
 from learnedrouter.classifier import artifact
 from learnedrouter.classifier.encoder import OnnxEncoder, TokenWindow
-from learnedrouter.classifier.model import TierClassifier
+from learnedrouter.classifier.features import join, structural
+from learnedrouter.classifier.model import TierClassifier, label_scores
 from learnedrouter.errors import ArtifactError, DatasetError, InputError
 from learnedrouter.tiers import DEFAULT_LADDER
 from learnedrouter.training import dataset
 from learnedrouter.training.embed import embed, load_model
+from learnedrouter.training.examples import Labels
 from learnedrouter.training.finetune import Recipe
-from learnedrouter.training.pipeline import TrainingPlan, train, unseen
+from learnedrouter.training.fit import Sample, fit
+from learnedrouter.training.held_out import unseen
+from learnedrouter.training.pipeline import TrainingPlan, train
 
 
 def quiet(step: str, done: int, total: int) -> None:
@@ -26,7 +30,8 @@ def test_same_seed_and_data_give_the_same_decisions(
     """A second training cannot be told from the first by what it decides; it takes its embeddings from the cache."""
     steps: list[str] = []
     train(
-        TrainingPlan((small_data,), tmp_path / "again", DEFAULT_LADDER, cache=embedding_cache), lambda step, done, total: steps.append(step)
+        TrainingPlan(Labels((small_data,), DEFAULT_LADDER), tmp_path / "again", cache=embedding_cache),
+        lambda step, done, total: steps.append(step),
     )
     asks = [row.ask for row in dataset.load([small_data / "test.jsonl"], DEFAULT_LADDER)]
 
@@ -35,6 +40,23 @@ def test_same_seed_and_data_give_the_same_decisions(
     assert "embedding" not in steps
     assert again.threshold == classifier.threshold
     np.testing.assert_array_equal(again.assess(asks).sufficiency, classifier.assess(asks).sufficiency)
+
+
+def test_training_on_labels_is_the_sum_of_its_steps(small_data: Path, classifier: TierClassifier, embedding_cache: Path) -> None:
+    """Embed, fit on the training rows, calibrate on the validation rows as served: the artefact decides as these steps by hand."""
+    parts = dataset.split(dataset.load([small_data], DEFAULT_LADDER))
+    asks = {name: [row.ask for row in part] for name, part in parts.items()}
+    needed = {name: np.array([row.tier for row in part]) for name, part in parts.items()}
+    model = load_model("all-MiniLM-L6-v2", 128)
+    window = TokenWindow(Tokenizer.from_str(model.tokenizer.backend_tokenizer.to_str()), 128)
+    original = embed(model, [window.shorten(ask.reading) for ask in asks["train"]], embedding_cache, quiet)
+    served = {name: join(classifier.encoder.encode([ask.reading for ask in part])[0], structural(part)) for name, part in asks.items()}
+
+    fitted_on = Sample(join(original, structural(asks["train"])), needed["train"])
+    head, _ = fit(fitted_on, Sample(served["validation"], needed["validation"]), 384, 0, quiet)
+
+    expected = head.predict_proba(served["test"]) @ label_scores(4)
+    np.testing.assert_allclose(classifier.assess(asks["test"]).sufficiency, expected, atol=1e-6)
 
 
 def test_the_manifest_says_what_was_made_of_what(artifact_folder: Path) -> None:
@@ -79,7 +101,7 @@ def test_a_long_text_keeps_head_and_tail(artifact_folder: Path) -> None:
 
 def test_int8_is_smaller_and_says_so(small_data: Path, artifact_folder: Path, embedding_cache: Path, tmp_path: Path) -> None:
     """Quantised weights take a quarter of the space; how far they differ stands in the manifest."""
-    trained = train(TrainingPlan((small_data,), tmp_path / "int8", DEFAULT_LADDER, precision="int8", cache=embedding_cache), quiet)
+    trained = train(TrainingPlan(Labels((small_data,), DEFAULT_LADDER), tmp_path / "int8", precision="int8", cache=embedding_cache), quiet)
 
     small, large = ((folder / "encoder/model.onnx").stat().st_size for folder in (tmp_path / "int8", artifact_folder))
     assert small < large / 3
@@ -89,7 +111,9 @@ def test_int8_is_smaller_and_says_so(small_data: Path, artifact_folder: Path, em
 
 def test_fine_tuning_changes_the_encoder_and_is_compiled_with_it(small_data: Path, embedding_cache: Path, tmp_path: Path) -> None:
     """One epoch over a few rows: another encoder, faithfully compiled, and the card says so."""
-    plan = TrainingPlan((small_data,), tmp_path / "tuned", DEFAULT_LADDER, max_tokens=32, recipe=Recipe(epochs=1), cache=embedding_cache)
+    plan = TrainingPlan(
+        Labels((small_data,), DEFAULT_LADDER), tmp_path / "tuned", max_tokens=32, recipe=Recipe(epochs=1), cache=embedding_cache
+    )
 
     trained = train(plan, quiet)
 
@@ -113,7 +137,7 @@ def test_rows_that_were_trained_on_are_not_evaluated_on(small_data: Path, artifa
 def test_an_encoder_that_is_not_there_is_named(small_data: Path, encoder: str, tmp_path: Path) -> None:
     """Neither a folder nor a hub name that cannot be loaded leaves anything behind."""
     with pytest.raises(InputError, match=f"encoder '{encoder}'"):
-        train(TrainingPlan((small_data,), tmp_path / "x", DEFAULT_LADDER, encoder=encoder, cache=tmp_path / "cache"), quiet)
+        train(TrainingPlan(Labels((small_data,), DEFAULT_LADDER), tmp_path / "x", encoder=encoder, cache=tmp_path / "cache"), quiet)
 
     assert not (tmp_path / "x").exists()
 
@@ -124,7 +148,7 @@ def test_too_little_data_is_refused(tmp_path: Path) -> None:
     data.write_text(json.dumps({"id": "a", "prompt": "hello", "tier": "bulk"}) + "\n")
 
     with pytest.raises(DatasetError, match="no row falls into the"):
-        train(TrainingPlan((data,), tmp_path / "x", DEFAULT_LADDER, cache=tmp_path / "cache"), quiet)
+        train(TrainingPlan(Labels((data,), DEFAULT_LADDER), tmp_path / "x", cache=tmp_path / "cache"), quiet)
     assert sorted(path.name for path in tmp_path.iterdir()) == ["few.jsonl"]
 
 
@@ -137,7 +161,7 @@ def test_a_missing_tier_is_refused(tmp_path: Path, embedding_cache: Path) -> Non
     old.mkdir()
 
     with pytest.raises(InputError, match=r"none of the .* rows is of class 1"):
-        train(TrainingPlan((data,), old, DEFAULT_LADDER, cache=embedding_cache), quiet)
+        train(TrainingPlan(Labels((data,), DEFAULT_LADDER), old, cache=embedding_cache), quiet)
     assert sorted(path.name for path in tmp_path.iterdir()) == ["few.jsonl", "model"]
 
 
@@ -161,5 +185,5 @@ def test_an_unfaithful_encoder_is_refused(small_data: Path, embedding_cache: Pat
             np.savez(poisoned / file.name, keys=stored["keys"], vectors=vectors)
 
     with pytest.raises(ArtifactError, match="compiled, it differs from the original"):
-        train(TrainingPlan((small_data,), tmp_path / "x", DEFAULT_LADDER, cache=poisoned), quiet)
+        train(TrainingPlan(Labels((small_data,), DEFAULT_LADDER), tmp_path / "x", cache=poisoned), quiet)
     assert not (tmp_path / "x").exists()

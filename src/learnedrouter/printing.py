@@ -44,6 +44,19 @@ def print_report(report: Mapping[str, Any]) -> None:
         print_table(heading, (heading[:-1], *names), rows)
 
 
+def print_outcome_report(report: Mapping[str, Any]) -> None:
+    """Print what `training.quality` found, as plain values."""
+    at = "" if report["threshold"] is None else f", threshold {report['threshold']:g}"
+    title = f"{report['rows']} rows{at}: " + ", ".join(f"{tier} = {model}" for tier, model in report["models"].items())
+    for heading, routers in ((title, report["ranking"]), ("what routing gives", report["routing"])):
+        names = list(next(iter(routers.values())))
+        rows = [
+            [router, *(f"{found[name]['value']:.3f} ({found[name]['low']:.3f} - {found[name]['high']:.3f})" for name in names)]
+            for router, found in routers.items()
+        ]
+        print_table(heading, ("router", *names), rows)
+
+
 def print_json(value: Any) -> None:
     """Print `value` as JSON on standard output."""
     print(json.dumps(value, ensure_ascii=False, indent=2))

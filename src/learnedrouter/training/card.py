@@ -1,20 +1,16 @@
-"""The model card: what an artefact is and how good it is, written from its own manifest and report."""
+"""The model card: what an artefact is and how good it is, written from its own manifest and what judging it found."""
 
 from collections.abc import Mapping
 from typing import Any
 
-from learnedrouter.training.evaluate import Report
+from learnedrouter.training.evaluate import Figure, Report
+from learnedrouter.training.quality import RANKING, ROUTING, OutcomeReport
 
 
 def model_card(
-    name: str, encoder: str, compiled: Mapping[str, Any], threshold: Mapping[str, Any], data: Mapping[str, Any], report: Report
+    name: str, encoder: str, compiled: Mapping[str, Any], threshold: Mapping[str, Any], data: Mapping[str, Any], section: str
 ) -> str:
-    """Return the card as Markdown."""
-    figures = "\n".join(f"| {label} | {f.value:.3f} | {f.low:.3f} - {f.high:.3f} |" for label, f in report.figures.items())
-    recall = "\n".join(f"| {tier} | {share:.3f} |" for tier, share in report.recall.items())
-    controls = "\n".join(
-        f"| {router} | {c['under_route']:.3f} | {c['over_route']:.3f} | {c['spared']:.3f} |" for router, c in report.controls.items()
-    )
+    """Return the card as Markdown; `section` has the figures, see `labels_section` and `outcomes_section`."""
     return f"""# Model card: {name}
 
 A learnedrouter classifier: predicts the cheapest tier of model whose answer to a request will be accepted.
@@ -22,12 +18,27 @@ A learnedrouter classifier: predicts the cheapest tier of model whose answer to 
 - **Encoder**: {encoder}; compiled to ONNX in {compiled["precision"]}. Smallest cosine to the original on the validation rows:
   {compiled["parity"]:.5f}; macro-F1 there {compiled["validation_macro_f1"]:.3f}, before compiling
   {compiled["validation_macro_f1_before_compiling"]:.3f}
-- **Data**: {data["rows"]} labelled requests ({data["train"]} to train, {data["validation"]} to solve the threshold,
+- **Data**: {data["rows"]} {_told(data)} ({data["train"]} to train, {data["validation"]} to solve the threshold,
   {data["test"]} to test), sha256 `{data["sha256"]}`
 - **Made by**: `{data["command"]}`
 - **Threshold**: {threshold["value"]} ({threshold["solved_for"]})
 
-## On the test split ({report.rows} rows that took no part in training)
+{section}
+## What it does not know
+
+It judges the newest ask alone, not the answer. It has learned from the data named above: on requests of another kind, in another
+language, or under other standards of what is acceptable, its probabilities mean less. Measure it on your own data first.
+"""
+
+
+def labels_section(report: Report) -> str:
+    """Return the figures of a classifier that was trained on labels."""
+    figures = "\n".join(f"| {label} | {f.value:.3f} | {f.low:.3f} - {f.high:.3f} |" for label, f in report.figures.items())
+    recall = "\n".join(f"| {tier} | {share:.3f} |" for tier, share in report.recall.items())
+    controls = "\n".join(
+        f"| {router} | {c['under_route']:.3f} | {c['over_route']:.3f} | {c['spared']:.3f} |" for router, c in report.controls.items()
+    )
+    return f"""## On the test split ({report.rows} rows that took no part in training)
 
 | figure | value | 95 % interval (bootstrap) |
 | --- | --- | --- |
@@ -43,9 +54,34 @@ need less than the top tier and did not go there. `calibration_error` is over su
 | router | under-routed | over-routed | spared |
 | --- | --- | --- | --- |
 {controls}
-
-## What it does not know
-
-It judges the newest ask alone, not the answer. It has learned from the data named above: on requests of another kind, in another
-language, or under other standards of what is acceptable, its probabilities mean less. Measure it on your own labels first.
 """
+
+
+def outcomes_section(report: OutcomeReport) -> str:
+    """Return the figures of a classifier that was trained on outcomes."""
+    return f"""## On the test split ({report.rows} rows that took no part in training)
+
+What its ranking of the requests is worth, whatever the threshold, with 95 % bootstrap intervals. APGR is the share of the quality
+gap between the cheapest and the strongest model that is recovered, averaged over all shares of calls to the strongest; `cpt_50` and
+`cpt_80` are the least such shares that recover 50 and 80 % of it, `share_at_95` the least with 95 % of the strongest's quality.
+
+{_table(RANKING, report.ranking)}
+
+At its threshold; quality is the mean score of the answers.
+
+{_table(ROUTING, report.routing)}
+"""
+
+
+def _told(data: Mapping[str, Any]) -> str:
+    if data["kind"] == "labels":
+        return "labelled requests"
+    return f"requests with outcomes of {', '.join(f'{model} ({tier})' for tier, model in data['models'].items())}"
+
+
+def _table(names: tuple[str, ...], routers: Mapping[str, Mapping[str, Figure]]) -> str:
+    lines = [f"| router | {' | '.join(names)} |", "| --- " * (len(names) + 1) + "|"]
+    for router, found in routers.items():
+        cells = (f"{found[name].value:.3f} ({found[name].low:.3f} - {found[name].high:.3f})" for name in names)
+        lines.append(f"| {router} | {' | '.join(cells)} |")
+    return "\n".join(lines)

@@ -9,7 +9,7 @@ import hashlib
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal, get_args
+from typing import Any, Literal, Protocol, TypeVar, get_args
 
 import numpy as np
 import numpy.typing as npt
@@ -23,6 +23,29 @@ from learnedrouter.tiers import Ladder
 Split = Literal["train", "validation", "test"]
 SPLITS: tuple[Split, ...] = get_args(Split)
 _TRAIN_SHARE, _VALIDATION_SHARE = 0.70, 0.15
+
+
+class Row(Protocol):
+    """What splitting needs of a row, labelled or with outcomes; see `LabelledRow`."""
+
+    @property
+    def group(self) -> str:
+        """Rows of one group stay in one split."""
+
+    @property
+    def fingerprint(self) -> int:
+        """Hash of the whole request's text."""
+
+    @property
+    def split(self) -> Split | None:
+        """Fixed by the file's name, else None."""
+
+    @property
+    def where(self) -> str:
+        """File and line."""
+
+
+AnyRow = TypeVar("AnyRow", bound=Row)
 
 
 @dataclass(frozen=True, slots=True)
@@ -153,7 +176,7 @@ def parse_row(path: Path, line: int, value: Mapping[str, Any], ladder: Ladder) -
         family=_text(path, line, value, "family", "unknown"),
         language=_text(path, line, value, "language", "unknown"),
         fingerprint=fingerprint(request),
-        split=path.stem if path.stem in SPLITS else None,
+        split=split_named(path),
         where=f"{path}:{line}",
     )
 
@@ -164,12 +187,12 @@ def fingerprint(request: ChatRequest) -> int:
     return int.from_bytes(hashlib.blake2b(words.encode("utf-8", "surrogatepass"), digest_size=8).digest())
 
 
-def fingerprints(rows: Sequence[LabelledRow]) -> npt.NDArray[np.uint64]:
+def fingerprints(rows: Sequence[Row]) -> npt.NDArray[np.uint64]:
     """Return the rows' fingerprints, ``(n,)``."""
     return np.array([row.fingerprint for row in rows], dtype=np.uint64)
 
 
-def split(rows: Sequence[LabelledRow]) -> dict[Split, list[LabelledRow]]:
+def split(rows: Sequence[AnyRow]) -> dict[Split, list[AnyRow]]:
     """Return the rows by split.
 
     A row of ``train.jsonl``, ``validation.jsonl`` or ``test.jsonl`` belongs there. Any other goes where a hash of its
@@ -180,7 +203,7 @@ def split(rows: Sequence[LabelledRow]) -> dict[Split, list[LabelledRow]]:
     DatasetError
         A group stands in two files that fix different splits.
     """
-    parts: dict[Split, list[LabelledRow]] = {name: [] for name in SPLITS}
+    parts: dict[Split, list[AnyRow]] = {name: [] for name in SPLITS}
     if straddling := straddlers(rows):
         raise straddling[0]
     for row in rows:
@@ -188,9 +211,9 @@ def split(rows: Sequence[LabelledRow]) -> dict[Split, list[LabelledRow]]:
     return parts
 
 
-def straddlers(rows: Sequence[LabelledRow]) -> list[DatasetError]:
+def straddlers(rows: Sequence[Row]) -> list[DatasetError]:
     """Return a problem for each row whose group stands in another split as well, the group's first row apart."""
-    firsts: dict[str, LabelledRow] = {}
+    firsts: dict[str, Row] = {}
     problems: list[DatasetError] = []
     for row in rows:
         first = firsts.setdefault(row.group, row)
@@ -201,7 +224,7 @@ def straddlers(rows: Sequence[LabelledRow]) -> list[DatasetError]:
     return problems
 
 
-def home(row: LabelledRow) -> Split:
+def home(row: Row) -> Split:
     """Return the split that a row belongs to: its file's, else that of its group."""
     return row.split or split_of(row.group)
 
@@ -212,6 +235,11 @@ def split_of(group: str) -> Split:
     if place < _TRAIN_SHARE:
         return "train"
     return "validation" if place < _TRAIN_SHARE + _VALIDATION_SHARE else "test"
+
+
+def split_named(path: Path) -> Split | None:
+    """Return the split that a file's name fixes, if it does."""
+    return path.stem if path.stem in SPLITS else None
 
 
 def _refuse_repeated(path: Path, line: int, row: LabelledRow, ids: dict[str, str], seen: dict[int, LabelledRow]) -> None:

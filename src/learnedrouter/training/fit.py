@@ -1,5 +1,6 @@
 """Fitting and calibrating the head."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -8,6 +9,7 @@ from sklearn.compose import make_column_transformer
 from sklearn.frozen import FrozenEstimator
 from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import log_loss
+from sklearn.model_selection import GridSearchCV, StratifiedGroupKFold
 from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import StandardScaler
 from threadpoolctl import threadpool_limits
@@ -19,6 +21,9 @@ from learnedrouter.training.embed import Progress
 
 INVERSE_REGULARISATION = (0.1, 0.3, 1.0, 3.0, 10.0, 30.0)
 """Values of C that are tried; unit-length embeddings want a larger one than scaled features."""
+
+INNER_FOLDS = 3
+"""Folds of `fit_by_folds`; more give C and temperature no better, and cost as much again."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,6 +82,42 @@ def fit(train: Sample, validation: Sample, dimension: int, seed: int, progress: 
         calibrated = CalibratedClassifierCV(FrozenEstimator(head), method="temperature")
         calibrated.fit(validation.features, validation.classes)
     return calibrated, best
+
+
+def fit_by_folds(train: Sample, groups: Sequence[str], dimension: int, seed: int) -> Head:
+    """Return a calibrated head where there are no validation rows: C and temperature come from folds of the training rows.
+
+    Only for an encoder that has not seen those rows.
+
+    Parameters
+    ----------
+    groups : (n,)
+        Rows of one group stay in one fold.
+    dimension
+        Columns of the embedding.
+
+    Raises
+    ------
+    InputError
+        There are fewer rows of a class than folds.
+    """
+    if (rarest := int(np.bincount(train.classes).min())) < INNER_FOLDS:
+        raise InputError(
+            f"too few rows to train on: a class has {rarest} of the {len(train.classes)} rows, expected at least {INNER_FOLDS}"
+        )
+    splitter = StratifiedGroupKFold(INNER_FOLDS, shuffle=True, random_state=seed)
+    folds = list(splitter.split(train.features, train.classes, groups))
+    with threadpool_limits(1):
+        search = GridSearchCV(
+            make_head(dimension, 1.0, seed),
+            {"logisticregression__C": INVERSE_REGULARISATION},
+            scoring="neg_log_loss",
+            cv=folds,
+            refit=False,
+        ).fit(train.features, train.classes)
+        best = make_head(dimension, search.best_params_["logisticregression__C"], seed)
+        head: Head = CalibratedClassifierCV(best, method="temperature", cv=folds, ensemble=False).fit(train.features, train.classes)
+    return head
 
 
 def _refuse_missing_classes(train: Sample, validation: Sample) -> None:

@@ -1,7 +1,6 @@
-"""The whole way from data files to an artefact."""
+"""The whole way from data files to an artefact, the same for labels and for outcomes."""
 
-import hashlib
-from collections.abc import Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -11,18 +10,21 @@ from tokenizers import Tokenizer
 
 from learnedrouter.classifier import artifact
 from learnedrouter.classifier.encoder import OnnxEncoder, TokenWindow
-from learnedrouter.classifier.features import FloatArray, IntArray, join, structural
-from learnedrouter.classifier.model import TierClassifier, label_scores
-from learnedrouter.errors import ArtifactError, DatasetError, InfeasibleError
-from learnedrouter.tiers import Ladder
-from learnedrouter.training import dataset, threshold
+from learnedrouter.classifier.features import FloatArray, join, structural
+from learnedrouter.classifier.model import TierClassifier
+from learnedrouter.errors import ArtifactError, InfeasibleError
+from learnedrouter.training import threshold
 from learnedrouter.training.card import model_card
 from learnedrouter.training.compile import MIN_COSINE, Precision, compile_onnx
-from learnedrouter.training.dataset import LabelledRow
+from learnedrouter.training.dataset import Split
 from learnedrouter.training.embed import DEFAULT_MAX_TOKENS, DEFAULT_MODEL, Progress, embed, load_model
-from learnedrouter.training.evaluate import Report, evaluate, macro_f1
+from learnedrouter.training.evaluate import macro_f1
+from learnedrouter.training.examples import Examples, Findings, Labels, Outcomes, Task
 from learnedrouter.training.finetune import FROZEN, Recipe, fine_tune
 from learnedrouter.training.fit import Sample, fit
+
+FITTED_ON: tuple[Split, ...] = ("train", "validation")
+"""The splits whose rows an artefact remembers, so that nobody evaluates on them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,12 +33,10 @@ class TrainingPlan:
 
     Parameters
     ----------
-    data
-        Data files or folders.
+    source
+        What to learn from: labels or outcomes, and the tiers that they are about.
     out
         The artefact's folder; replaced as a whole, and only when the new one is complete.
-    ladder
-        The tiers that the labels name.
     encoder
         A sentence-transformers model: a name or a folder.
     max_tokens
@@ -53,9 +53,8 @@ class TrainingPlan:
         How this training was asked for, for the model card.
     """
 
-    data: tuple[Path, ...]
+    source: Labels | Outcomes
     out: Path
-    ladder: Ladder
     encoder: str = DEFAULT_MODEL
     max_tokens: int = DEFAULT_MAX_TOKENS
     precision: Precision = "fp32"
@@ -73,19 +72,27 @@ class Trained:
     ----------
     manifest
         What was written.
-    report
-        Figures on the test split.
+    findings
+        On the test split.
     parity
         Smallest cosine between the compiled encoder and sentence-transformers, on the validation rows.
     """
 
     manifest: artifact.Manifest
-    report: Report
+    findings: Findings
     parity: float
 
 
+@dataclass(frozen=True, slots=True)
+class _FittedHead:
+    """A head that lies in the artefact, and the figures of making it."""
+
+    classifier: TierClassifier
+    figures: Mapping[str, Any]
+
+
 def train(plan: TrainingPlan, progress: Progress) -> Trained:
-    """Train on labels and write an artefact.
+    """Train and write an artefact.
 
     The head is fitted on what sentence-transformers embeds; its calibration, the threshold and all figures come from the
     compiled encoder, as it will serve.
@@ -93,74 +100,79 @@ def train(plan: TrainingPlan, progress: Progress) -> Trained:
     Raises
     ------
     DatasetError
-        The data cannot be used, or a split of it is empty.
-    ArtifactError
-        The compiled encoder does not do what the original does.
+        The data cannot be used.
+    InputError
+        The encoder cannot be loaded or compiled, or there are too few rows to learn from.
     """
-    rows = dataset.load(plan.data, plan.ladder)
-    parts = dataset.split(rows)
-    for name, part in parts.items():
-        if not part:
-            raise DatasetError(plan.data[0], None, f"no row falls into the {name} split; expected at least some 20 groups of rows")
+    task = plan.source.task()
     model = load_model(plan.encoder, plan.max_tokens)
     window = TokenWindow(Tokenizer.from_str(model.tokenizer.backend_tokenizer.to_str()), model.max_seq_length or plan.max_tokens)
-    readings = {name: [window.shorten(row.ask.reading) for row in part] for name, part in parts.items()}
+    readings = {name: [window.shorten(ask.reading) for ask in task.parts[name].asks] for name in FITTED_ON}
     if plan.recipe.epochs:
-        fine_tune(model, readings["train"], _tiers(parts["train"]), plan.recipe, plan.seed, progress)
+        fine_tune(model, readings["train"], task.parts["train"].classes, plan.recipe, plan.seed, progress)
     with artifact.staged(plan.out) as stage:
         progress("compiling the encoder", 0, 1)
         encoder = compile_onnx(model, plan.encoder, stage / artifact.ENCODER, plan.precision)
         progress("compiling the encoder", 1, 1)
         embeddings = embed(model, readings["train"] + readings["validation"], plan.cache, progress)
-        boundary = len(parts["train"])
-        train_sample = _sample(embeddings[:boundary], parts["train"])
-        reference = _sample(embeddings[boundary:], parts["validation"])
-        served, cosine = _served_sample(plan, encoder, parts["validation"], embeddings[boundary:])
-        head, inverse_regularisation = fit(train_sample, served, encoder.dimension, plan.seed, progress)
-        artifact.save_head(head, stage)
-        untuned = TierClassifier(
-            plan.ladder, encoder, artifact.load_head(stage / artifact.HEAD), label_scores(len(plan.ladder)), 0.0, plan.out.name
-        )
-        promise = _solve(untuned, parts["validation"])
-        classifier = replace(untuned, threshold=promise["value"])
+        fitted = _fit(plan, task, encoder, embeddings, stage, progress)
+        promise = _solve(fitted.classifier, task.parts["validation"])
         progress("evaluating", 0, 1)
-        report = evaluate(classifier, parts["test"], seed=plan.seed)
+        findings = task.judge(replace(fitted.classifier, threshold=promise["value"]), plan.seed)
         progress("evaluating", 1, 1)
-        counts: dict[str, Any] = {name: len(part) for name, part in parts.items()}
-        made_from = counts | {"rows": len(rows), "sha256": data_hash(rows), "command": plan.command, "seed": plan.seed}
-        compiled = {
-            "precision": plan.precision,
-            "parity": cosine,
-            "validation_macro_f1": macro_f1(served.classes, head.predict_proba(served.features).argmax(axis=1)),
-            "validation_macro_f1_before_compiling": macro_f1(reference.classes, head.predict_proba(reference.features).argmax(axis=1)),
-            "C": inverse_regularisation,
-        }
-        np.save(stage / artifact.SEEN, np.sort(dataset.fingerprints(parts["train"] + parts["validation"])))
-        card = model_card(plan.out.name, _encoder_shown(plan), compiled, promise, made_from, report)
-        (stage / artifact.CARD).write_text(card, encoding="utf-8")
-        manifest = artifact.seal(
-            stage,
-            plan.out.name,
-            ladder=plan.ladder.names,
-            class_scores=tuple(map(tuple, classifier.class_scores.tolist())),
-            encoder=plan.encoder,
-            dimension=encoder.dimension,
-            threshold=promise,
-            data=made_from,
-            metrics={name: figure.value for name, figure in report.figures.items()} | compiled,
-        )
-    return Trained(manifest, report, cosine)
+        manifest = _seal(plan, task, fitted, promise, findings, stage)
+    return Trained(manifest, findings, fitted.figures["parity"])
 
 
-def _served_sample(plan: TrainingPlan, encoder: OnnxEncoder, rows: Sequence[LabelledRow], reference: FloatArray) -> tuple[Sample, float]:
-    """Return `rows` as the compiled encoder sees them, and how far that is from the `reference`, as the smallest cosine."""
-    vectors, _ = encoder.encode([row.ask.reading for row in rows])
+def _fit(plan: TrainingPlan, task: Task, encoder: OnnxEncoder, embeddings: FloatArray, stage: Path, progress: Progress) -> _FittedHead:
+    """Fit the head on the training rows' `embeddings`, calibrate it on the validation rows as served, and write it to `stage`."""
+    train, validation = task.parts["train"], task.parts["validation"]
+    boundary = len(train.asks)
+    reference = _sample(embeddings[boundary:], validation)
+    served, cosine = _served_sample(plan, encoder, validation, embeddings[boundary:])
+    head, inverse_regularisation = fit(_sample(embeddings[:boundary], train), served, encoder.dimension, plan.seed, progress)
+    artifact.save_head(head, stage)
+    loaded = artifact.load_head(stage / artifact.HEAD)
+    figures = {
+        "precision": plan.precision,
+        "parity": cosine,
+        "validation_macro_f1": macro_f1(served.classes, head.predict_proba(served.features).argmax(axis=1)),
+        "validation_macro_f1_before_compiling": macro_f1(reference.classes, head.predict_proba(reference.features).argmax(axis=1)),
+        "C": inverse_regularisation,
+    }
+    return _FittedHead(TierClassifier(task.ladder, encoder, loaded, task.class_scores, 0.0, plan.out.name), figures)
+
+
+def _seal(
+    plan: TrainingPlan, task: Task, fitted: _FittedHead, promise: Mapping[str, Any], findings: Findings, stage: Path
+) -> artifact.Manifest:
+    """Write what stands beside encoder and head: the rows that were seen, the card, and the manifest over all."""
+    about = {**task.about, "command": plan.command, "seed": plan.seed}
+    np.save(stage / artifact.SEEN, np.sort(np.concatenate([task.parts[name].fingerprints for name in FITTED_ON])))
+    card = model_card(plan.out.name, _encoder_shown(plan), fitted.figures, promise, about, findings.section)
+    (stage / artifact.CARD).write_text(card, encoding="utf-8")
+    return artifact.seal(
+        stage,
+        plan.out.name,
+        ladder=task.ladder.names,
+        class_scores=tuple(map(tuple, task.class_scores.tolist())),
+        encoder=plan.encoder,
+        dimension=fitted.classifier.encoder.dimension,
+        threshold=promise,
+        data=about,
+        metrics={**{name: figure.value for name, figure in findings.figures.items()}, **fitted.figures},
+    )
+
+
+def _served_sample(plan: TrainingPlan, encoder: OnnxEncoder, examples: Examples, reference: FloatArray) -> tuple[Sample, float]:
+    """Return examples as the compiled encoder sees them, and how far that is from the `reference`, as the smallest cosine."""
+    vectors, _ = encoder.encode([ask.reading for ask in examples.asks])
     cosine = float(np.min(np.sum(vectors * reference, axis=1)))
     if plan.precision == "fp32" and cosine < MIN_COSINE:
         raise ArtifactError(
             f"encoder {plan.encoder!r}: compiled, it differs from the original (cosine {cosine:.5f}, expected {MIN_COSINE})"
         )
-    return _sample(vectors, rows), cosine
+    return _sample(vectors, examples), cosine
 
 
 def _encoder_shown(plan: TrainingPlan) -> str:
@@ -168,40 +180,14 @@ def _encoder_shown(plan: TrainingPlan) -> str:
     return f"{plan.encoder}{tuned}"
 
 
-def unseen(rows: Sequence[LabelledRow], folder: Path) -> list[LabelledRow]:
-    """Return the rows that the artefact in `folder` was neither fitted nor tuned on.
-
-    Raises
-    ------
-    DatasetError
-        None is left.
-    """
-    known = np.isin(dataset.fingerprints(rows), artifact.load_seen(folder))
-    left = [row for row, seen in zip(rows, known.tolist(), strict=True) if not seen]
-    if not left:
-        raise DatasetError(rows[0].where.rpartition(":")[0], None, f"{folder} was trained on every row; expected rows that it has not seen")
-    return left
+def _sample(embeddings: FloatArray, examples: Examples) -> Sample:
+    return Sample(join(embeddings, structural(examples.asks)), examples.classes)
 
 
-def data_hash(rows: Sequence[LabelledRow]) -> str:
-    """Return the sha256 over the rows' requests and labels, whatever their order and files."""
-    lines = sorted(f"{row.fingerprint:016x} {row.tier} {row.split or row.group}" for row in rows)
-    return hashlib.sha256("\n".join(lines).encode()).hexdigest()
-
-
-def _sample(embeddings: FloatArray, rows: Sequence[LabelledRow]) -> Sample:
-    return Sample(join(embeddings, structural([row.ask for row in rows])), _tiers(rows))
-
-
-def _tiers(rows: Sequence[LabelledRow]) -> IntArray:
-    return np.array([row.tier for row in rows], dtype=np.intp)
-
-
-def _solve(classifier: TierClassifier, rows: Sequence[LabelledRow]) -> dict[str, Any]:
+def _solve(classifier: TierClassifier, examples: Examples) -> dict[str, Any]:
     """Return the threshold for the default promise; where that is infeasible, the highest threshold, and so it is said."""
-    assessment = classifier.assess([row.ask for row in rows])
-    acceptable = threshold.from_labels(_tiers(rows), len(classifier.ladder))
-    points = threshold.curve(assessment.sufficiency, acceptable, threshold.DEFAULT_CONFIDENCE)
+    sufficiency = classifier.assess(examples.asks).sufficiency
+    points = threshold.curve(sufficiency, examples.acceptable, threshold.DEFAULT_CONFIDENCE)
     promise = f"under-route at most {threshold.DEFAULT_MAX_UNDER_ROUTE:.0%} with {threshold.DEFAULT_CONFIDENCE:.0%} confidence"
     try:
         point = threshold.solve(points, threshold.DEFAULT_MAX_UNDER_ROUTE)
@@ -209,7 +195,7 @@ def _solve(classifier: TierClassifier, rows: Sequence[LabelledRow]) -> dict[str,
         return {"value": 1.0, "solved_for": f"{promise}: {error}", "feasible": False}
     return {
         "value": point.threshold,
-        "solved_for": f"{promise}, on {len(rows)} validation rows",
+        "solved_for": f"{promise}, on {len(examples.asks)} validation rows",
         "feasible": True,
         "under_route_bound": point.under_route_bound,
         "spared": point.spared,

@@ -1,0 +1,78 @@
+"""Options that several commands share, and what they mean together."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from learnedrouter.errors import InputError
+from learnedrouter.tiers import Ladder
+
+if TYPE_CHECKING:  # at run time they are imported where they are used: a command that needs no training should start at once
+    from learnedrouter.training.examples import Labels, Outcomes
+    from learnedrouter.training.outcomes import OutcomeLadder
+
+Artifact = Annotated[Path, typer.Option("--artifact", help="Folder of the artefact.")]
+Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+Data = Annotated[list[Path] | None, typer.Option("--data", help="Labelled JSON lines: files, or folders of *.jsonl.")]
+OutcomeData = Annotated[list[Path] | None, typer.Option("--outcomes", help="JSON lines with outcomes, in place of --data.")]
+ModelLadder = Annotated[
+    str | None,
+    typer.Option("--ladder", help="TIER=MODEL,TIER=MODEL, cheapest first, for --outcomes; else every model, by its mean score."),
+]
+Accept = Annotated[float | None, typer.Option("--accept", help="Score from which an outcome is acceptable: 0.5, or the artefact's.")]
+Encoder = Annotated[str, typer.Option("--encoder", help="onnx (all-MiniLM-L6-v2), or a sentence-transformers name or folder.")]
+MaxTokens = Annotated[int, typer.Option("--max-tokens", help="What the encoder reads of an ask; of a longer one, head and tail.")]
+Seed = Annotated[int, typer.Option("--seed", help="Of everything random.")]
+Cache = Annotated[Path, typer.Option("--cache", help="Folder that keeps embeddings between trainings.")]
+DEFAULT_CACHE = Path(".cache/embeddings")
+
+
+def chosen_source(
+    data: list[Path] | None, outcomes: list[Path] | None, labels: Ladder, ladder: str | None, accept: float | None
+) -> "Labels | Outcomes":
+    """Return what ``--data`` or ``--outcomes`` names; `labels` are the tiers that labels may name.
+
+    Raises
+    ------
+    InputError
+        Both are given, or neither, or an option goes with the other one.
+    """
+    from learnedrouter.training.examples import Labels
+
+    if outcomes and not data:
+        return outcome_source(outcomes, ladder, accept)
+    if outcomes or not data:
+        raise InputError("expected either --data PATH or --outcomes PATH")
+    if ladder or accept is not None:
+        raise InputError("--ladder and --accept: are about --outcomes, not --data")
+    return Labels(tuple(data), labels)
+
+
+def outcome_source(paths: list[Path], ladder: str | None, accept: float | None) -> "Outcomes":
+    """Return what ``--outcomes`` names.
+
+    Raises
+    ------
+    InputError
+        The ladder is none, or no score is acceptable.
+    """
+    from learnedrouter.training.examples import Outcomes
+    from learnedrouter.training.patterns import DEFAULT_ACCEPT
+
+    if accept is not None and not 0 < accept <= 1:
+        raise InputError(f"--accept {accept}: expected a score above 0, at most 1")
+    return Outcomes(tuple(paths), _parsed(ladder), DEFAULT_ACCEPT if accept is None else accept)
+
+
+def encoder_name(option: str) -> str:
+    """Return the sentence-transformers model that ``--encoder`` means."""
+    from learnedrouter.training.embed import DEFAULT_MODEL
+
+    return DEFAULT_MODEL if option == "onnx" else option
+
+
+def _parsed(ladder: str | None) -> "OutcomeLadder | None":
+    from learnedrouter.training.outcomes import OutcomeLadder
+
+    return OutcomeLadder.parse(ladder) if ladder else None

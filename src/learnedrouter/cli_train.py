@@ -1,0 +1,73 @@
+"""``learnedrouter train``; parsing and printing only."""
+
+import shlex
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from learnedrouter.cli_options import (
+    DEFAULT_CACHE,
+    Accept,
+    Cache,
+    Data,
+    Encoder,
+    Json,
+    MaxTokens,
+    ModelLadder,
+    OutcomeData,
+    Seed,
+    chosen_source,
+    encoder_name,
+)
+from learnedrouter.errors import InputError
+from learnedrouter.printing import print_json, print_outcome_report, print_report, progress_bar
+from learnedrouter.tiers import DEFAULT_LADDER
+
+
+def train(
+    data: Data = None,
+    outcomes: OutcomeData = None,
+    ladder: ModelLadder = None,
+    accept: Accept = None,
+    out: Annotated[Path, typer.Option(help="Folder to write the artefact to.")] = Path("models/default"),
+    encoder: Encoder = "onnx",
+    finetune: Annotated[bool, typer.Option("--finetune", help="Fine-tune the encoder on the data first; takes minutes an epoch.")] = False,
+    epochs: Annotated[int, typer.Option(help="Passes over the data when fine-tuning.")] = 3,
+    max_tokens: MaxTokens = 128,
+    precision: Annotated[str, typer.Option(help="Of the compiled encoder: fp32 or int8.")] = "fp32",
+    seed: Seed = 0,
+    cache: Cache = DEFAULT_CACHE,
+    as_json: Json = False,
+) -> None:
+    """Train a classifier on labelled prompts, or on outcomes."""
+    if precision not in ("fp32", "int8"):
+        raise InputError(f"--precision {precision!r}: expected fp32 or int8")
+    if epochs < 1 or max_tokens < 16:
+        raise InputError(f"--epochs {epochs} --max-tokens {max_tokens}: expected at least 1 and 16")
+    source = chosen_source(data, outcomes, DEFAULT_LADDER, ladder, accept)
+
+    from learnedrouter.training.finetune import FROZEN, Recipe
+    from learnedrouter.training.pipeline import TrainingPlan
+    from learnedrouter.training.pipeline import train as run
+
+    plan = TrainingPlan(
+        source=source,
+        out=out,
+        encoder=encoder_name(encoder),
+        max_tokens=max_tokens,
+        precision="int8" if precision == "int8" else "fp32",
+        recipe=Recipe(epochs=epochs) if finetune else FROZEN,
+        seed=seed,
+        cache=cache,
+        command=shlex.join(["learnedrouter", *sys.argv[1:]]),
+    )
+    with progress_bar() as progress:
+        trained = run(plan, progress)
+    manifest, report = trained.manifest, trained.findings.report
+    if as_json:
+        print_json({"artifact": str(out), "name": manifest.name, "parity": trained.parity, "report": report})
+        return
+    print(f"{out}: {manifest.name}, threshold {manifest.threshold['value']} ({manifest.threshold['solved_for']})")
+    (print_outcome_report if outcomes else print_report)(report)
