@@ -32,6 +32,7 @@ def test_train_evaluate_tune_and_decide(small_data: Path, embedding_cache: Path,
     for done in (trained, evaluated, shown, tuned, decided):
         assert done.returncode == 0, done.stderr.decode()
     assert json.loads(trained.stdout)["report"]["rows"] == 60
+    assert f"`learnedrouter train --data {small_data} --out {out}`" in (out / "README.md").read_text(encoding="utf-8")
     report = json.loads(evaluated.stdout)
     assert report["figures"]["macro_f1"]["low"] <= report["figures"]["macro_f1"]["value"] <= report["figures"]["macro_f1"]["high"]
     assert "360 rows left out" in shown.stdout.decode()

@@ -61,7 +61,7 @@ def train(
         recipe=Recipe(epochs=epochs) if finetune else FROZEN,
         seed=seed,
         cache=cache,
-        command=shlex.join(["learnedrouter", *sys.argv[1:]]),
+        command=shlex.join(["learnedrouter", *_without(sys.argv[1:], "--cache", "--json")]),
     )
     with progress_bar() as progress:
         trained = run(plan, progress)
@@ -71,3 +71,13 @@ def train(
         return
     print(f"{out}: {manifest.name}, threshold {manifest.threshold['value']} ({manifest.threshold['solved_for']})")
     (print_outcome_report if outcomes else print_report)(report)
+
+
+def _without(arguments: list[str], valued: str, flag: str) -> list[str]:
+    """Return `arguments` without what makes no difference to the artefact, and names places on one machine only."""
+    kept, skipped = [], False
+    for argument in arguments:
+        if not skipped and argument not in (valued, flag) and not argument.startswith(f"{valued}="):
+            kept.append(argument)
+        skipped = argument == valued
+    return kept
