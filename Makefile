@@ -20,7 +20,7 @@ test: $(VENV)/dev $(ARTIFACT)/manifest.json  ## lint, types, tests, notebooks
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
-	HF_HUB_OFFLINE=1 $(BIN)/pytest tests --nbmake notebooks
+	HF_HUB_OFFLINE=1 $(BIN)/pytest tests --nbmake --nbmake-timeout=900 notebooks
 
 demo: $(VENV)/serve  ## send a dozen varied requests to the running service
 	$(BIN)/learnedrouter demo --url $(URL)
@@ -32,7 +32,7 @@ bench: $(VENV)/serve  ## how long a decision takes, by length
 	$(BIN)/python benchmarks/decision.py $(ARTIFACT)
 
 notebooks: $(VENV)/dev  ## execute the notebooks in place, so that they show the present model
-	HF_HUB_OFFLINE=1 $(BIN)/pytest --nbmake --overwrite notebooks
+	HF_HUB_OFFLINE=1 $(BIN)/pytest --nbmake --nbmake-timeout=900 --overwrite notebooks
 
 setup: $(VENV)/dev  ## everything that pyproject.toml names
 
