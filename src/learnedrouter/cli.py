@@ -84,7 +84,7 @@ def demo(
         [row["ask"], row["tier"], f"{row['confidence']:.2f}", row["model"], _usd(row["cost_usd"]), _usd(row["baseline_usd"])]
         for row in rows
     ]
-    print_table(f"{len(rows)} requests to {url}", ("ask", "tier", "confidence", "model", "cost, USD", "all at the top tier, USD"), shown)
+    print_table(f"{len(rows)} requests to {url}", ("ask", "tier", "confidence", "model", "cost, USD", "at the top tier"), shown)
 
 
 @app.command()

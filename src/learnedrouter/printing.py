@@ -2,6 +2,7 @@
 
 import json
 import re
+import sys
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
@@ -9,6 +10,9 @@ from typing import Any
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
+
+PIPED_WIDTH = 120
+"""Characters a line where there is no terminal to ask."""
 
 _CONTROLS = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
 
@@ -21,7 +25,8 @@ def print_table(title: str, headers: Sequence[str], rows: Sequence[Sequence[str]
         table.add_column(header, justify="right" if figures else "left", overflow="fold")
     for row in rows:
         table.add_row(*map(plain, row))
-    Console(markup=False, emoji=False).print(table)  # prompts hold brackets and colons that mean nothing here
+    width = None if sys.stdout.isatty() else PIPED_WIDTH
+    Console(markup=False, emoji=False, width=width).print(table)  # prompts hold brackets and colons that mean nothing here
 
 
 def plain(text: str) -> str:
