@@ -5,6 +5,7 @@ dialect gets every field, known to us or not. Beside it stands what routing read
 ``turns`` and ``needs``.
 """
 
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
@@ -87,8 +88,11 @@ class ChatRequest:
 
     @property
     def input_tokens_estimate(self) -> int:
-        """Tokens that the request is likely to be billed for, by its size in UTF-8: 4 bytes a token."""
-        return sum(len(turn.text.encode("utf-8", "replace")) for turn in self.turns) // 4 + 4 * len(self.turns)
+        """Tokens that the request is likely to be billed for, by its size in UTF-8: 4 bytes a token; images are not in it."""
+        tools = self.body.get("tools")
+        listed = len(json.dumps(tools)) if tools else 0
+        said = sum(len(turn.text.encode("utf-8", "replace")) for turn in self.turns)
+        return (said + listed) // 4 + 4 * len(self.turns)
 
 
 @dataclass(frozen=True, slots=True)

@@ -126,6 +126,16 @@ def test_a_long_prompt_skips_small_windows(client: TestClient) -> None:
     assert "deepseek-v3" not in {model["model"] for model in answer["models"]}
 
 
+def test_tool_definitions_count_as_input(client: TestClient) -> None:
+    """Thirty-two tools are billed on every call, so they count against context windows and budgets."""
+    tools = [{"type": "function", "function": {"name": f"tool_{n}", "description": "what it does " * 40}} for n in range(32)]
+
+    plain = route(client, prompt="hello", tier="complex", dry_run=True)
+    with_tools = route(client, prompt="hello", tier="complex", dry_run=True, tools=tools)
+
+    assert with_tools["estimated_cost"]["usd"] - plain["estimated_cost"]["usd"] > 4_000 * 5 / 1e6
+
+
 def test_a_budget_for_one_request_holds(client: TestClient) -> None:
     """Models that are expected to cost more are not tried; where none is left, the error says why."""
     answer = route(client, prompt="hello", threshold=1, max_cost_usd=0.001, dry_run=True)
