@@ -53,5 +53,5 @@ $(VENV)/train: $(VENV)/serve
 	touch $@
 
 $(VENV)/dev: $(VENV)/train
-	$(INSTALL) '.[train,dev]'
+	$(INSTALL) '.[train,dev,parquet]'
 	touch $@

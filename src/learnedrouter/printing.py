@@ -1,6 +1,7 @@
 """Figures as tables, JSON and progress bars on a terminal."""
 
 import json
+import os
 import re
 import sys
 from collections.abc import Iterator, Mapping, Sequence
@@ -12,7 +13,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from rich.table import Table
 
 PIPED_WIDTH = 120
-"""Characters a line where there is no terminal to ask."""
+"""Characters a line where there is no terminal to ask, and no COLUMNS in the environment."""
 
 _CONTROLS = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
 
@@ -25,7 +26,7 @@ def print_table(title: str, headers: Sequence[str], rows: Sequence[Sequence[str]
         table.add_column(header, justify="right" if figures else "left", overflow="fold")
     for row in rows:
         table.add_row(*map(plain, row))
-    width = None if sys.stdout.isatty() else PIPED_WIDTH
+    width = None if sys.stdout.isatty() or "COLUMNS" in os.environ else PIPED_WIDTH
     Console(markup=False, emoji=False, width=width).print(table)  # prompts hold brackets and colons that mean nothing here
 
 
