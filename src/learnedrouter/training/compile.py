@@ -34,13 +34,11 @@ def compile_onnx(model: SentenceTransformer, source: str, folder: Path, precisio
     Raises
     ------
     InputError
-        The model cannot be compiled: it is no transformer with a fast tokenizer.
+        The model cannot be compiled: it is no transformer.
     """
     folder.mkdir(parents=True, exist_ok=True)
     weights = folder / "model.onnx"
-    tokenizer = getattr(model.tokenizer, "backend_tokenizer", None)
-    if tokenizer is None:
-        raise InputError(f"encoder {source!r}: has no fast tokenizer, so it cannot be compiled")
+    tokenizer = model.tokenizer.backend_tokenizer
     tokenizer.no_truncation()
     tokenizer.no_padding()
     tokenizer.save(str(folder / "tokenizer.json"))

@@ -53,6 +53,8 @@ def load_model(name: str, max_tokens: int) -> SentenceTransformer:
     except (OSError, ValueError) as error:
         reason = str(error).splitlines()[0]
         raise InputError(f"encoder {name!r}: not a sentence-transformers model that can be loaded here ({reason})") from error
+    if getattr(model.tokenizer, "backend_tokenizer", None) is None:
+        raise InputError(f"encoder {name!r}: has no fast tokenizer, so it cannot be compiled")
     model.max_seq_length = min(max_tokens, model.max_seq_length or max_tokens)
     return model
 
@@ -82,8 +84,13 @@ def embed(model: SentenceTransformer, texts: Sequence[str], cache: Path, progres
 
 def embed_readings(model: SentenceTransformer, texts: Sequence[str], cache: Path, progress: Progress) -> FloatArray:
     """Return the embeddings of what the compiled encoder will read of `texts`: of long ones the head and the tail; see `embed`."""
-    window = TokenWindow(Tokenizer.from_str(model.tokenizer.backend_tokenizer.to_str()), model.max_seq_length or DEFAULT_MAX_TOKENS)
+    window = window_of(model)
     return embed(model, [window.shorten(text) for text in texts], cache, progress)
+
+
+def window_of(model: SentenceTransformer) -> TokenWindow:
+    """Return the window that the compiled encoder will read through; its tokenizer is a copy, for the model changes its own's settings."""
+    return TokenWindow(Tokenizer.from_str(model.tokenizer.backend_tokenizer.to_str()), model.max_seq_length or DEFAULT_MAX_TOKENS)
 
 
 def _weights_hash(model: SentenceTransformer) -> str:

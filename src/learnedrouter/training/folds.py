@@ -10,13 +10,11 @@ from pathlib import Path
 
 import numpy as np
 from sklearn.model_selection import StratifiedGroupKFold
-from tokenizers import Tokenizer
 
-from learnedrouter.classifier.encoder import TokenWindow
 from learnedrouter.classifier.features import join, structural
 from learnedrouter.errors import InputError
 from learnedrouter.training import outcomes, patterns, quality
-from learnedrouter.training.embed import DEFAULT_MODEL, Progress, embed, load_model
+from learnedrouter.training.embed import DEFAULT_MODEL, Progress, embed_readings, load_model
 from learnedrouter.training.examples import Outcomes, examples
 from learnedrouter.training.fit import Sample, fit_by_folds
 from learnedrouter.training.outcomes import OutcomeRow
@@ -59,8 +57,7 @@ def cross_validate(plan: FoldsPlan, progress: Progress) -> OutcomeReport:
     scores = outcomes.score_matrix(rows)
     quality.refuse_no_gap(scores[:, 0], scores[:, -1])
     model = load_model(plan.encoder, plan.max_tokens)
-    window = TokenWindow(Tokenizer.from_str(model.tokenizer.backend_tokenizer.to_str()), model.max_seq_length or plan.max_tokens)
-    vectors = embed(model, [window.shorten(row.ask.reading) for row in rows], plan.cache, progress)
+    vectors = embed_readings(model, [row.ask.reading for row in rows], plan.cache, progress)
     features = join(vectors, structural([row.ask for row in rows]))
     sufficiency = np.empty_like(scores)
     strata = patterns.learn(scores, plan.source.accept).classes(scores)

@@ -6,10 +6,9 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from tokenizers import Tokenizer
 
 from learnedrouter.classifier import artifact
-from learnedrouter.classifier.encoder import OnnxEncoder, TokenWindow
+from learnedrouter.classifier.encoder import OnnxEncoder
 from learnedrouter.classifier.features import FloatArray, join, structural
 from learnedrouter.classifier.model import TierClassifier
 from learnedrouter.errors import ArtifactError, InfeasibleError
@@ -17,7 +16,7 @@ from learnedrouter.training import threshold
 from learnedrouter.training.card import model_card
 from learnedrouter.training.compile import MIN_COSINE, Precision, compile_onnx
 from learnedrouter.training.dataset import Split
-from learnedrouter.training.embed import DEFAULT_MAX_TOKENS, DEFAULT_MODEL, Progress, embed, load_model
+from learnedrouter.training.embed import DEFAULT_MAX_TOKENS, DEFAULT_MODEL, Progress, embed, load_model, window_of
 from learnedrouter.training.evaluate import macro_f1
 from learnedrouter.training.examples import Examples, Findings, Labels, Outcomes, Task
 from learnedrouter.training.finetune import FROZEN, Recipe, fine_tune
@@ -106,7 +105,7 @@ def train(plan: TrainingPlan, progress: Progress) -> Trained:
     """
     task = plan.source.task()
     model = load_model(plan.encoder, plan.max_tokens)
-    window = TokenWindow(Tokenizer.from_str(model.tokenizer.backend_tokenizer.to_str()), model.max_seq_length or plan.max_tokens)
+    window = window_of(model)
     readings = {name: [window.shorten(ask.reading) for ask in task.parts[name].asks] for name in FITTED_ON}
     if plan.recipe.epochs:
         fine_tune(model, readings["train"], task.parts["train"].classes, plan.recipe, plan.seed, progress)
