@@ -10,7 +10,7 @@ from tests.conftest import ROOT
 
 SOURCE = ROOT / "src" / "learnedrouter"
 FLOORS = (
-    ("errors", "chat"),
+    ("errors", "chat", "arrival"),
     ("tiers", "pricing", "dialects", "providers"),
     ("events", "ask", "classifier", "config", "rows"),
     ("planning", "conversations", "checking", "training", "recording", "router", "sinks", "batch"),

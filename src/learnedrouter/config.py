@@ -93,6 +93,14 @@ class AnswerSettings(_Section):
     truncated: Policy = "pass"
 
 
+class LoggingSettings(_Section):
+    """What is logged, and how."""
+
+    level: Literal["debug", "info", "warning", "error"] = "info"
+    format: Literal["auto", "json", "console"] = "auto"
+    prompts: bool = False
+
+
 class Settings(BaseSettings):
     """Everything that can be configured; see ``router.toml`` for what each key does."""
 
@@ -109,6 +117,9 @@ class Settings(BaseSettings):
     max_body_bytes: Positive = 10_485_760
     expected_output_tokens: Positive = 500
     explained_requests: Positive = 1_000
+    workers: Positive = 1
+    shutdown_seconds: Positive = 30
+    logging: LoggingSettings = LoggingSettings()
     breaker: BreakerSettings = BreakerSettings()
     conversations: ConversationSettings = ConversationSettings()
     answers: AnswerSettings = AnswerSettings()

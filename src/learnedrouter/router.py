@@ -2,11 +2,11 @@
 
 import asyncio
 import time
-import uuid
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TypeVar
 
+from learnedrouter.arrival import current_id
 from learnedrouter.ask import extract_ask
 from learnedrouter.chat import ChatRequest, Completion, Usage
 from learnedrouter.checking import shortcoming
@@ -136,9 +136,7 @@ class Router:
         if options.fallback == "off" or options.model is not None:
             models = models[:1]
         cost = estimated_cost(models[0], request, self._limits.expected_output_tokens)
-        return Plan(
-            f"rt_{uuid.uuid4().hex}", decision, models, cost, time.perf_counter() - began, conversation, held.model if held else None
-        )
+        return Plan(current_id(), decision, models, cost, time.perf_counter() - began, conversation, held.model if held else None)
 
     async def route(self, request: ChatRequest, options: RouteOptions) -> Routed:
         """Decide and answer.

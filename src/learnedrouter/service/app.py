@@ -1,15 +1,19 @@
 """The application: loads the router when it starts, closes it when it ends."""
 
 import asyncio
+import os
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 
+import structlog
 from fastapi import FastAPI
+from starlette.types import ASGIApp
 
 from learnedrouter.config import Settings
 from learnedrouter.errors import LearnedRouterError
 from learnedrouter.router import Router, Sink
 from learnedrouter.service import compatible, routes
+from learnedrouter.service.arriving import Arriving
 from learnedrouter.service.client_keys import ClientKeys
 from learnedrouter.service.failures import HANDLERS
 from learnedrouter.service.state import ServiceState
@@ -21,7 +25,11 @@ from learnedrouter.sinks.recent import RecentSink
 MakeRouter = Callable[[Settings, Sequence[Sink]], Router]
 
 
-def create_app(settings: Settings, on_failure: Callable[[LearnedRouterError], None], load: MakeRouter = make_router) -> FastAPI:
+BREAKERS_SHOWN_SECONDS = 5.0
+"""How old the metrics of a worker's breakers may be when another worker is asked: less than Prometheus' usual 15 s."""
+
+
+def create_app(settings: Settings, on_failure: Callable[[LearnedRouterError], None], load: MakeRouter = make_router) -> ASGIApp:
     """Return the service's application.
 
     Nothing is loaded or connected before it starts; then the artefact is loaded beside the event loop, and ``/readyz``
@@ -34,14 +42,17 @@ def create_app(settings: Settings, on_failure: Callable[[LearnedRouterError], No
     load
         Makes the router; called once, on a thread.
     """
+    metrics = MetricsSink()
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         keys = ClientKeys(key.get_secret_value() for key in settings.client_keys)
-        state = ServiceState(settings, MetricsSink(), RecentSink(settings.explained_requests), keys)
+        state = ServiceState(settings, metrics, RecentSink(settings.explained_requests), keys)
         app.state.service = state
         loading = asyncio.create_task(_load(state, on_failure, load))
+        watching = asyncio.create_task(_watch(state))
         yield
+        watching.cancel()
         await loading  # a thread that loads cannot be interrupted
         if state.router:
             await state.router.aclose()
@@ -49,11 +60,20 @@ def create_app(settings: Settings, on_failure: Callable[[LearnedRouterError], No
     app = FastAPI(title="learnedrouter", summary="The cheapest model that will do", lifespan=lifespan, exception_handlers=HANDLERS)
     app.include_router(routes.router)
     app.include_router(compatible.router)
-    return app
+    return Arriving(app, metrics.health)  # outside of all the rest, so that no answer lacks its ids or goes uncounted
+
+
+async def _watch(state: ServiceState) -> None:
+    """Keep what the metrics say of the breakers up to date: any worker may be asked for the metrics of all."""
+    while True:
+        await state.show_breakers()
+        await asyncio.sleep(BREAKERS_SHOWN_SECONDS)
 
 
 async def _load(state: ServiceState, on_failure: Callable[[LearnedRouterError], None], load: MakeRouter) -> None:
     try:
         state.router = await asyncio.to_thread(load, state.settings, (state.metrics, state.recent, LogSink()))
+        state.metrics.health.show_build(state.router.artifact)
+        structlog.get_logger("learnedrouter").info("ready", artifact=state.router.artifact, pid=os.getpid())
     except LearnedRouterError as error:
         on_failure(error)

@@ -1,5 +1,6 @@
 """The native endpoints."""
 
+import asyncio
 from typing import Annotated
 
 from fastapi import APIRouter, Depends, Query
@@ -32,6 +33,7 @@ async def route(request: Request, state: State) -> Response:
     """
     wanted = parse_route_request(await http.read_json_body(request, state.settings.max_body_bytes))
     chat, options = wanted.chat_request(), wanted.options(request.headers)
+    state.note_prompt(chat)
     if wanted.dry_run:
         plan = await state.ready_router().plan(chat, options)
         return http.json_response(plan_json(plan), headers=http.decision_headers(plan.id, plan.decision))
@@ -72,6 +74,5 @@ async def readyz(state: State, verbose: Annotated[str | None, Query(description=
 @router.get("/metrics", response_class=Response, summary="Metrics for Prometheus")
 async def metrics(state: State) -> Response:
     """Give all metrics in Prometheus' text format."""
-    if state.router:
-        state.metrics.show_breakers(await state.router.breaker_states())
-    return Response(state.metrics.exposition(), headers={"content-type": CONTENT_TYPE})
+    await state.show_breakers()
+    return Response(await asyncio.to_thread(state.metrics.exposition), headers={"content-type": CONTENT_TYPE})
