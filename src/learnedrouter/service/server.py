@@ -3,13 +3,13 @@
 import socket
 from collections.abc import Callable
 from functools import partial
+from importlib.metadata import version
 from ipaddress import ip_address
 
 import structlog
 import uvicorn
 from starlette.types import ASGIApp
 
-from learnedrouter import __version__
 from learnedrouter.config import CLIENT_KEYS_ENV, Settings, warnings
 from learnedrouter.errors import ConfigError, LearnedRouterError
 from learnedrouter.service.app import create_app
@@ -33,7 +33,9 @@ def run(settings: Settings) -> None:
     _announce(settings)
     with bound(settings.host, settings.port) as listening:
         host, port = listening.getsockname()[:2]
-        structlog.get_logger("learnedrouter").info("serving", host=host, port=port, workers=settings.workers, version=__version__)
+        structlog.get_logger("learnedrouter").info(
+            "serving", host=host, port=port, workers=settings.workers, version=version("learnedrouter")
+        )
         if settings.workers == 1:
             _serve_alone(settings, listening)
         else:

@@ -1,8 +1,8 @@
 """How the service itself is: what runs, what it answers, which models it leaves alone."""
 
 from collections.abc import Mapping
+from importlib.metadata import version
 
-from learnedrouter import __version__
 from learnedrouter.sinks.meters.base import Meters
 
 _BREAKER_STATES = {"closed": 0, "half-opened": 1, "opened": 2}
@@ -21,7 +21,7 @@ class HealthMeters:
 
     def show_build(self, artifact: str) -> None:
         """Say which classifier is loaded."""
-        self._build.labels(__version__, artifact).set(1)
+        self._build.labels(version("learnedrouter"), artifact).set(1)
 
     def show_breakers(self, states: Mapping[str, str]) -> None:
         """Take note of the state of each model's circuit breaker."""
