@@ -31,5 +31,7 @@ class AnswerMeters:
             return
         if event.streamed:
             self._streams.labels(model, event.outcome).inc()
+        if event.first_token_seconds is not None:
+            self._first.labels(model).observe(event.first_token_seconds)
         for what in filter(None, (event.adjusted.clamped, *event.adjusted.parameters)):
             self._adjusted.labels(model, what.partition("=")[0]).inc()

@@ -5,14 +5,11 @@ the buckets that stand there.
 """
 
 from learnedrouter.events import RoutedCompletion
-from learnedrouter.providers.fallback import CANNOT_CROSS, CIRCUIT_OPEN, DEADLINE, DENIED_BEFORE
+from learnedrouter.providers.trying import NOT_ASKED
 from learnedrouter.sinks.meters.base import NOBODY, Meters
 
 CHAT = "chat"
 """``gen_ai.operation.name`` of everything that is routed."""
-
-NEVER_CALLED = frozenset({CANNOT_CROSS, CIRCUIT_OPEN, DEADLINE, DENIED_BEFORE})
-"""Outcomes of attempts that never reached a provider."""
 
 _SECONDS = tuple(0.01 * 2**step for step in range(14))
 _TOKENS = tuple(float(4**step) for step in range(14))
@@ -34,7 +31,7 @@ class CallMeters:
     def record(self, event: RoutedCompletion) -> None:
         """Measure every attempt of `event`."""
         for attempt in event.attempts:
-            if attempt.outcome not in NEVER_CALLED:
+            if attempt.outcome not in NOT_ASKED:
                 error = "" if attempt.outcome == "ok" else attempt.outcome
                 call = self._seconds.labels(CHAT, attempt.ref.provider, attempt.ref.model, error)
                 call.observe(attempt.duration_ms / 1000)
