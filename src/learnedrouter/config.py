@@ -101,6 +101,12 @@ class LoggingSettings(_Section):
     prompts: bool = False
 
 
+class TraceSettings(_Section):
+    """Whether there are traces; where they go, OpenTelemetry's own variables say."""
+
+    enabled: bool = False
+
+
 class Settings(BaseSettings):
     """Everything that can be configured; see ``router.toml`` for what each key does."""
 
@@ -120,6 +126,7 @@ class Settings(BaseSettings):
     workers: Positive = 1
     shutdown_seconds: Positive = 30
     logging: LoggingSettings = LoggingSettings()
+    traces: TraceSettings = TraceSettings()
     breaker: BreakerSettings = BreakerSettings()
     conversations: ConversationSettings = ConversationSettings()
     answers: AnswerSettings = AnswerSettings()

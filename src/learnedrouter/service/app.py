@@ -17,6 +17,7 @@ from learnedrouter.service.arriving import Arriving
 from learnedrouter.service.client_keys import ClientKeys
 from learnedrouter.service.failures import HANDLERS
 from learnedrouter.service.state import ServiceState
+from learnedrouter.service.tracing import tracing
 from learnedrouter.service.wiring import make_router
 from learnedrouter.sinks.log import LogSink
 from learnedrouter.sinks.metrics import MetricsSink
@@ -49,13 +50,16 @@ def create_app(settings: Settings, on_failure: Callable[[LearnedRouterError], No
         keys = ClientKeys(key.get_secret_value() for key in settings.client_keys)
         state = ServiceState(settings, metrics, RecentSink(settings.explained_requests), keys)
         app.state.service = state
-        loading = asyncio.create_task(_load(state, on_failure, load))
+        traces = [tracing().open_sink()] if settings.traces.enabled else []
+        loading = asyncio.create_task(_load(state, (metrics, state.recent, LogSink(), *traces), on_failure, load))
         watching = asyncio.create_task(_watch(state))
         yield
         watching.cancel()
         await loading  # a thread that loads cannot be interrupted
         if state.router:
             await state.router.aclose()
+        for sink in traces:
+            await asyncio.to_thread(sink.close)
 
     app = FastAPI(title="learnedrouter", summary="The cheapest model that will do", lifespan=lifespan, exception_handlers=HANDLERS)
     app.include_router(routes.router)
@@ -70,9 +74,9 @@ async def _watch(state: ServiceState) -> None:
         await asyncio.sleep(BREAKERS_SHOWN_SECONDS)
 
 
-async def _load(state: ServiceState, on_failure: Callable[[LearnedRouterError], None], load: MakeRouter) -> None:
+async def _load(state: ServiceState, sinks: Sequence[Sink], on_failure: Callable[[LearnedRouterError], None], load: MakeRouter) -> None:
     try:
-        state.router = await asyncio.to_thread(load, state.settings, (state.metrics, state.recent, LogSink()))
+        state.router = await asyncio.to_thread(load, state.settings, sinks)
         state.metrics.health.show_build(state.router.artifact)
         structlog.get_logger("learnedrouter").info("ready", artifact=state.router.artifact, pid=os.getpid())
     except LearnedRouterError as error:

@@ -1,6 +1,7 @@
 """The native endpoints."""
 
 import asyncio
+import os
 from typing import Annotated
 
 from fastapi import APIRouter, Depends, Query
@@ -63,11 +64,11 @@ async def livez() -> dict[str, str]:
 
 @router.get("/readyz", responses={503: {"description": "Not yet."}}, summary="Whether requests can be routed")
 async def readyz(state: State, verbose: Annotated[str | None, Query(description="Also say how each model is.")] = None) -> Response:
-    """Answer 503 until the artefact is loaded; with `verbose`, tell the state of each model's circuit breaker."""
+    """Answer 503 until the artefact is loaded; with `verbose`, tell which worker this is, and how each model's circuit breaker is."""
     if state.router is None:
         return http.json_response({"status": "loading"}, 503)
     ready = {"status": "ready", "artifact": state.router.artifact, "offline": state.settings.is_offline}
-    details = {} if verbose is None else {"breakers": await state.router.breaker_states()}
+    details = {} if verbose is None else {"pid": os.getpid(), "breakers": await state.router.breaker_states()}
     return http.json_response(ready | details)
 
 

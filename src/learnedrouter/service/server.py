@@ -14,6 +14,7 @@ from learnedrouter.config import CLIENT_KEYS_ENV, Settings, warnings
 from learnedrouter.errors import ConfigError, LearnedRouterError
 from learnedrouter.service.app import create_app
 from learnedrouter.service.logs import configure_logging
+from learnedrouter.service.tracing import tracing
 from learnedrouter.service.workers import serve_workers, shared_folder, worker_app
 
 BACKLOG = 2_048
@@ -29,6 +30,8 @@ def run(settings: Settings) -> None:
         The artefact or the configuration cannot be used.
     """
     refuse_open_door(settings)
+    if settings.traces.enabled:
+        tracing().check_environment()
     configure_logging(settings)
     _announce(settings)
     with bound(settings.host, settings.port) as listening:
