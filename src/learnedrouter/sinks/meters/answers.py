@@ -23,15 +23,15 @@ class AnswerMeters:
     def record(self, event: RoutedCompletion) -> None:
         """Measure what became of `event`."""
         model = model_of(event)
-        self._requests.labels(event.decision.tier, model, event.outcome).inc()
-        self._seconds.labels(event.decision.tier).observe(event.total_seconds)
+        self._requests(event.decision.tier, model, event.outcome).inc()
+        self._seconds(event.decision.tier).observe(event.total_seconds)
         if event.attempts:  # of a caller that hung up while a provider was asked, nobody knows how long that took
-            self._overhead.observe(max(event.total_seconds - event.provider_seconds, 0.0))
+            self._overhead().observe(max(event.total_seconds - event.provider_seconds, 0.0))
         if event.model is None:
             return
         if event.streamed:
-            self._streams.labels(model, event.outcome).inc()
+            self._streams(model, event.outcome).inc()
         if event.first_token_seconds is not None:
-            self._first.labels(model).observe(event.first_token_seconds)
+            self._first(model).observe(event.first_token_seconds)
         for what in filter(None, (event.adjusted.clamped, *event.adjusted.parameters)):
-            self._adjusted.labels(model, what.partition("=")[0]).inc()
+            self._adjusted(model, what.partition("=")[0]).inc()

@@ -33,18 +33,18 @@ class CallMeters:
         for attempt in event.attempts:
             if attempt.outcome not in NOT_ASKED:
                 error = "" if attempt.outcome == "ok" else attempt.outcome
-                call = self._seconds.labels(CHAT, attempt.ref.provider, attempt.ref.model, error)
+                call = self._seconds(CHAT, attempt.ref.provider, attempt.ref.model, error)
                 call.observe(attempt.duration_ms / 1000)
         successors = [attempt.ref.model for attempt in event.attempts[1:]]
         # The last attempt of an answered request is the answer: nothing took over from it, even if it broke off.
         for attempt, successor in zip(event.attempts, successors if event.model else [*successors, NOBODY], strict=False):
-            self._fallbacks.labels(attempt.ref.model, successor, attempt.outcome).inc()
+            self._fallbacks(attempt.ref.model, successor, attempt.outcome).inc()
         if event.model is None:
             return
         call_labels = (CHAT, event.model.provider, event.model.model)
         usage = event.usage
         if usage.input_tokens is not None:
             read = usage.input_tokens + usage.cache_read_tokens + usage.cache_write_tokens
-            self._tokens.labels(*call_labels, "input").observe(read)
+            self._tokens(*call_labels, "input").observe(read)
         if usage.output_tokens is not None:
-            self._tokens.labels(*call_labels, "output").observe(usage.output_tokens)
+            self._tokens(*call_labels, "output").observe(usage.output_tokens)

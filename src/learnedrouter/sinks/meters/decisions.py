@@ -23,12 +23,12 @@ class DecisionMeters:
     def record(self, event: RoutedCompletion) -> None:
         """Measure the decision of `event`."""
         decision = event.decision
-        self._decisions.labels(decision.tier, decision.predicted_tier).inc()
+        self._decisions(decision.tier, decision.predicted_tier).inc()
         for reason in decision.reasons:
-            self._reasons.labels(reason).inc()
+            self._reasons(reason).inc()
         if decision.escalated:
-            self._escalations.labels(decision.predicted_tier, decision.tier, decision.reasons[-1]).inc()
+            self._escalations(decision.predicted_tier, decision.tier, decision.reasons[-1]).inc()
         if decision.truncated:
-            self._cut.inc()
-        self._confidence.labels(decision.tier).observe(decision.confidence)
-        self._seconds.observe(event.decision_seconds)
+            self._cut().inc()
+        self._confidence(decision.tier).observe(decision.confidence)
+        self._seconds().observe(event.decision_seconds)

@@ -21,21 +21,21 @@ class HealthMeters:
 
     def show_build(self, artifact: str) -> None:
         """Say which classifier is loaded."""
-        self._build.labels(version("learnedrouter"), artifact).set(1)
+        self._build(version("learnedrouter"), artifact).set(1)
 
     def show_breakers(self, states: Mapping[str, str]) -> None:
         """Take note of the state of each model's circuit breaker."""
         for model, state in states.items():
-            self._breakers.labels(model).set(_BREAKER_STATES[state])
+            self._breakers(model).set(_BREAKER_STATES[state])
 
     def opened(self) -> None:
         """Count a request in."""
-        self._open.inc()
+        self._open().inc()
 
     def closed(self) -> None:
         """Count a request out."""
-        self._open.dec()
+        self._open().dec()
 
     def responded(self, path: str, status: int) -> None:
         """Count a response; `path` is the endpoint's, not the caller's."""
-        self._responses.labels(path, status).inc()
+        self._responses(path, status).inc()

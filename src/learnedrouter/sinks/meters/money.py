@@ -26,12 +26,12 @@ class MoneyMeters:
         }
         for kind, tokens in classes.items():
             if tokens:
-                self._tokens.labels(model, kind).inc(tokens)
+                self._tokens(model, kind).inc(tokens)
         if event.model and (usage.input_tokens is None or usage.output_tokens is None):
-            self._unknown.labels(model).inc()
+            self._unknown(model).inc()
         if event.cost_usd is not None:
-            self._cost.labels(event.served_tier or event.decision.tier, model).inc(float(event.cost_usd))
+            self._cost(event.served_tier or event.decision.tier, model).inc(float(event.cost_usd))
             if event.baseline_usd is not None:
-                self._baseline.labels(event.decision.tier).inc(float(event.baseline_usd))
+                self._baseline(event.decision.tier).inc(float(event.baseline_usd))
         elif event.model:
-            self._unpriced.labels(model).inc()
+            self._unpriced(model).inc()
