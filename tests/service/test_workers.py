@@ -133,10 +133,14 @@ def test_it_says_what_it_is_once_and_never_a_key(served: Served) -> None:
 
 
 def test_it_stops_when_told(served: Served) -> None:
-    """The last test of the running service: SIGTERM ends it and its workers, and its folder of metrics is gone."""
-    pids = set(served.connections())
-    served.process.send_signal(signal.SIGTERM)
+    """SIGTERM ends it and its workers, a request that had begun is answered first, and the folder of metrics is gone."""
+    connections = served.connections()
+    pids = set(connections)
+    with next(iter(connections.values())).stream("POST", "/route", json={"prompt": "word " * 200_000, "dry_run": True}) as answer:
+        served.process.send_signal(signal.SIGTERM)
+        answer.read()
 
+    assert answer.status_code == 200
     assert served.process.wait(40) == 0
     assert list(served.folders.glob("learnedrouter-metrics-*")) == []
     for pid in pids:
