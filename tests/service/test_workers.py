@@ -136,9 +136,15 @@ def test_it_stops_when_told(served: Served) -> None:
     """SIGTERM ends it and its workers, a request that had begun is answered first, and the folder of metrics is gone."""
     connections = served.connections()
     pids = set(connections)
-    with next(iter(connections.values())).stream("POST", "/route", json={"prompt": "word " * 200_000, "dry_run": True}) as answer:
+
+    def body() -> Iterator[bytes]:
+        yield b'{"prompt": "it began'
+        time.sleep(0.3)
         served.process.send_signal(signal.SIGTERM)
-        answer.read()
+        time.sleep(1)
+        yield b' before"}'
+
+    answer = next(iter(connections.values())).post("/route", content=body(), headers={"content-type": "application/json"})
 
     assert answer.status_code == 200
     assert served.process.wait(40) == 0
