@@ -35,7 +35,7 @@ def exposed(settings: Settings) -> dict[str, set[str]]:
 
 
 def _traffic(service: Running) -> None:
-    """Answers, a fallback, an escalation, a stream that breaks without telling its usage, a limit that is cut, a refusal."""
+    """Answers, fallbacks, an escalation, a stream that breaks without telling its usage, a limit that is cut, a refusal."""
 
     def ask(prompt: str, model: str, headers: dict[str, str] | None = None, **more: Any) -> int:
         body = {"model": model, "messages": [{"role": "user", "content": prompt}], **more}
@@ -44,6 +44,7 @@ def _traffic(service: Running) -> None:
     with service.http() as http:
         assert ask("hello", "auto") == 200
         assert ask("[[oai-1: status 503]]", "tier:bulk") == 200
+        assert ask("[[oai-1: cut]]", "tier:bulk") == 200
         assert ask("hello", "auto", {"x-learnedrouter-threshold": "1", "x-learnedrouter-min-tier": "complex"}) == 200
         assert ask("[[ant-1: cut-after]]", "ant-1", stream=True) == 200
         assert ask("hello", "oai-1", max_tokens=1_000) == 200

@@ -18,7 +18,7 @@ from learnedrouter.service.client_keys import ClientKeys
 from learnedrouter.service.failures import HANDLERS
 from learnedrouter.service.state import ServiceState
 from learnedrouter.service.tracing import tracing
-from learnedrouter.service.wiring import make_router
+from learnedrouter.service.wiring import make_ledger, make_router
 from learnedrouter.sinks.log import LogSink
 from learnedrouter.sinks.metrics import MetricsSink
 from learnedrouter.sinks.recent import RecentSink
@@ -48,10 +48,18 @@ def create_app(settings: Settings, on_failure: Callable[[LearnedRouterError], No
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         keys = ClientKeys(key.get_secret_value() for key in settings.client_keys)
-        state = ServiceState(settings, metrics, RecentSink(settings.explained_requests), keys)
+        ledger = None
+        try:
+            ledger = make_ledger(settings.ledger, metrics.ledger)
+        except LearnedRouterError as error:
+            on_failure(error)
+        state = ServiceState(settings, metrics, RecentSink(settings.explained_requests), keys, ledger)
         app.state.service = state
+        if ledger:
+            ledger.start()
+        kept: tuple[Sink, ...] = (ledger,) if ledger else ()
         traces = [tracing().open_sink()] if settings.traces.enabled else []
-        loading = asyncio.create_task(_load(state, (metrics, state.recent, LogSink(), *traces), on_failure, load))
+        loading = asyncio.create_task(_load(state, (*kept, metrics, state.recent, LogSink(), *traces), on_failure, load))
         watching = asyncio.create_task(_watch(state))
         yield
         watching.cancel()
@@ -60,6 +68,8 @@ def create_app(settings: Settings, on_failure: Callable[[LearnedRouterError], No
             await state.router.aclose()
         for sink in traces:
             await asyncio.to_thread(sink.close)
+        if ledger:
+            await asyncio.to_thread(ledger.close)
 
     app = FastAPI(title="learnedrouter", summary="The cheapest model that will do", lifespan=lifespan, exception_handlers=HANDLERS)
     app.include_router(routes.router)

@@ -12,12 +12,13 @@ from learnedrouter.errors import LearnedRouterError
 from learnedrouter.router import Router
 from learnedrouter.service.client_keys import ClientKeys
 from learnedrouter.service.logs import log_prompt
+from learnedrouter.sinks.ledger.sink import Ledger
 from learnedrouter.sinks.metrics import MetricsSink
 from learnedrouter.sinks.recent import RecentSink
 
 
 class NotReady(LearnedRouterError):
-    """The artefact is still being loaded."""
+    """The artefact is still being loaded, or a part that an answer needs does not work just now."""
 
 
 @dataclass
@@ -34,6 +35,8 @@ class ServiceState:
         The newest requests.
     keys
         Who may call.
+    ledger
+        Where requests are kept; None where they are not.
     router
         None until the artefact is loaded.
     """
@@ -42,6 +45,7 @@ class ServiceState:
     metrics: MetricsSink
     recent: RecentSink
     keys: ClientKeys
+    ledger: Ledger | None = None
     router: Router | None = None
 
     async def show_breakers(self) -> None:

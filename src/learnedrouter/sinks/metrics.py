@@ -6,6 +6,7 @@ from learnedrouter.sinks.meters.base import Meters
 from learnedrouter.sinks.meters.calls import CallMeters
 from learnedrouter.sinks.meters.decisions import DecisionMeters
 from learnedrouter.sinks.meters.health import HealthMeters
+from learnedrouter.sinks.meters.ledger import LedgerMeters
 from learnedrouter.sinks.meters.money import MoneyMeters
 
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
@@ -20,11 +21,14 @@ class MetricsSink:
         Makes the metrics; sinks that have some of their own take it too.
     health
         The service's own.
+    ledger
+        The ledger's.
     """
 
     def __init__(self) -> None:
         self.meters = Meters()
         self.health = HealthMeters(self.meters)
+        self.ledger = LedgerMeters(self.meters)
         self._families = tuple(family(self.meters) for family in (DecisionMeters, AnswerMeters, CallMeters, MoneyMeters))
 
     def record(self, event: RoutedCompletion) -> None:
