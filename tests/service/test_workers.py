@@ -15,6 +15,8 @@ from typing import Any
 import httpx2
 import pytest
 
+from learnedrouter.errors import ConfigError
+from learnedrouter.service.server import bound
 from tests.conftest import ROOT
 
 KEY = "sk-a-callers-key"
@@ -122,11 +124,16 @@ def test_a_dead_worker_is_replaced_and_what_it_counted_stays(served: Served) -> 
 
 
 def test_it_says_what_it_is_once_and_never_a_key(served: Served) -> None:
-    """One banner however many workers, every line JSON, and no key in any of them."""
+    """One banner however many workers, every line JSON, uvicorn's own too, and no key in any of them."""
     httpx2.post(f"{served.url}/route", json={"prompt": "hi"}, headers={"x-api-key": "sk-somebody-elses-key"})
     httpx2.post(f"{served.url}/route", json={"prompt": f"my key is {KEY}"}, headers=HEADERS)
     served.wait_for("refused", 1)
+    with socket.create_connection(("127.0.0.1", httpx2.URL(served.url).port or 0)) as raw:
+        raw.sendall(b"no HTTP at all\r\n\r\n")
+        raw.recv(1_000)
+    [odd] = served.wait_for("Invalid HTTP request received.", 1)
 
+    assert (odd["logger"], odd["level"]) == ("uvicorn.error", "warning")
     assert [line["workers"] for line in served.lines() if line["event"] == "serving"] == [2]
     assert len([line for line in served.lines() if "OFFLINE" in line["event"]]) == 1
     assert "sk-" not in served.log.read_text(encoding="utf-8")
@@ -154,10 +161,9 @@ def test_it_stops_when_told(served: Served) -> None:
             os.kill(pid, 0)
 
 
-@pytest.mark.parametrize("workers", ["1", "2"])
-def test_what_cannot_be_served_is_one_line(artifact_folder: Path, tmp_path: Path, workers: str) -> None:
-    """A missing artefact ends the service, however many workers find it missing, with the same line and status."""
-    served = serve(tmp_path, artifact_folder.parent / "missing", "--port", "0", "--workers", workers)
+def test_what_cannot_be_served_is_one_line(artifact_folder: Path, tmp_path: Path) -> None:
+    """A missing artefact ends the service, however many workers find it missing, with one line and status 2."""
+    served = serve(tmp_path, artifact_folder.parent / "missing", "--port", "0", "--workers", "2")
 
     assert served.process.wait(60) == 2
     last = served.log.read_text(encoding="utf-8").splitlines()[-1]
@@ -165,11 +171,9 @@ def test_what_cannot_be_served_is_one_line(artifact_folder: Path, tmp_path: Path
     assert "missing" in last
 
 
-def test_a_port_that_is_taken_is_one_line(artifact_folder: Path, tmp_path: Path) -> None:
-    """Said before anything is loaded."""
+def test_a_port_that_is_taken_is_told() -> None:
+    """With the address, before anything is loaded."""
     with socket.create_server(("127.0.0.1", 0)) as taken:
-        port = str(taken.getsockname()[1])
-        served = serve(tmp_path, artifact_folder, "--port", port)
-        assert served.process.wait(60) == 2
-
-    assert f"cannot listen on 127.0.0.1:{port}: Address already in use" in served.log.read_text(encoding="utf-8").splitlines()[-1]
+        port = taken.getsockname()[1]
+        with pytest.raises(ConfigError, match=f"cannot listen on 127.0.0.1:{port}: Address already in use"):
+            bound("127.0.0.1", port)
