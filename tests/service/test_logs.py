@@ -103,7 +103,7 @@ def test_lines_of_ours_and_of_libraries_are_alike(settings: Settings, capsys: py
         answer = client.post("/route", json={"prompt": asked}, headers={**AUTHORISED, "x-request-id": "order-66"})
         client.post("/v1/messages", json={"x": asked}, headers={"x-api-key": "sk-somebody-elses"})
         try:
-            raise RuntimeError(f"refused {secret}, {KEY}, Authorization: Bearer abcdefgh, sk-ant-api03-0123456789")
+            raise RuntimeError(f"{secret}, {KEY}, Authorization: Bearer abcdefgh, sk-ant-api03-0123456789, postgresql://me:pw7@db/x")
         except RuntimeError:
             logging.getLogger("some.library").exception("it broke")
     captured = capsys.readouterr().err
@@ -115,8 +115,8 @@ def test_lines_of_ours_and_of_libraries_are_alike(settings: Settings, capsys: py
     assert (routed["id"], routed["request_id"]) == (answer.json()["id"], "order-66")
     assert (refused["status"], refused["path"], refused["level"]) == (401, "/v1/messages", "info")
     assert refused["id"].startswith("rt_")
-    assert broken["exception"].splitlines()[-1].count(REDACTED) == 4
-    for hidden in (secret, KEY, "abcdefgh", "sk-ant", "sk-somebody", "swordfish"):
+    assert broken["exception"].splitlines()[-1].count(REDACTED) == 5
+    for hidden in (secret, KEY, "abcdefgh", "sk-ant", "pw7", "sk-somebody", "swordfish"):
         assert hidden not in captured
 
 

@@ -9,10 +9,11 @@ import json
 import logging
 import re
 import sys
-from collections.abc import Iterable, MutableMapping
+from collections.abc import Iterable, Iterator, Mapping, MutableMapping
 from typing import Any
 
 import structlog
+from pydantic import SecretStr
 from structlog.typing import Processor, WrappedLogger
 
 from learnedrouter.arrival import CURRENT
@@ -21,16 +22,15 @@ from learnedrouter.config import Settings
 
 REDACTED = "[redacted]"
 
-_KEYLIKE = (r"(?i:\bbearer) [^\s\"',]+", r"\bsk-[A-Za-z0-9_-]{8,}")
-"""What keys look like that nobody told us: a header, and those of OpenAI (sk-...), Anthropic (sk-ant-...) and DeepSeek."""
+_KEYLIKE = (r"(?i:\bbearer) [^\s\"',]+", r"\bsk-[A-Za-z0-9_-]{8,}", r"(?<=://)[^\s:/@]+:[^\s/@]+(?=@)")
+"""What secrets look like that nobody told us: a header; keys of OpenAI, Anthropic and DeepSeek; who logs in to a database's URL."""
 
 _Event = MutableMapping[str, Any]
 
 
 def configure_logging(settings: Settings) -> None:
-    """Set up the logging of this process, as `settings.logging` has it; no key of `settings` is ever logged."""
+    """Set up the logging of this process, as `settings.logging` has it; no secret of `settings` is ever logged."""
     wanted = settings.logging
-    secrets = [key.get_secret_value() for key in (*settings.provider_keys.values(), *settings.client_keys)]
     as_json = wanted.format == "json" or (wanted.format == "auto" and not sys.stderr.isatty())
     renderer: Processor = (
         structlog.processors.JSONRenderer(ensure_ascii=False)
@@ -44,7 +44,7 @@ def configure_logging(settings: Settings) -> None:
         add_request,
         *([structlog.processors.format_exc_info] if as_json else []),
     ]
-    last: list[Processor] = [renderer, Redaction(secrets)]
+    last: list[Processor] = [renderer, Redaction(secrets_of(dict(settings)))]
     structlog.configure(
         processors=[*shared, *last],
         wrapper_class=structlog.make_filtering_bound_logger(wanted.level),
@@ -68,6 +68,15 @@ def add_request(logger: WrappedLogger, name: str, event: _Event) -> _Event:
         if arrival.request_id != arrival.id:
             event.setdefault("request_id", arrival.request_id)
     return event
+
+
+def secrets_of(value: object) -> Iterator[str]:
+    """Yield every secret in `value`, be it one or a collection of settings that holds some."""
+    if isinstance(value, SecretStr):
+        yield value.get_secret_value()
+    elif isinstance(value, Mapping | tuple):
+        for part in value.values() if isinstance(value, Mapping) else value:
+            yield from secrets_of(part)
 
 
 class Redaction:
