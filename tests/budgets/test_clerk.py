@@ -92,9 +92,8 @@ def test_a_locked_database(file: Path) -> None:
     asyncio.run(ask_all(clerk, "r", 1))
     other = sqlite3.connect(file, isolation_level=None)
     other.execute("BEGIN IMMEDIATE")
-    with capture_logs() as logs:
-        with pytest.raises(BudgetsUnavailable, match="did not answer"):
-            asyncio.run(clerk.reserve(asked("late")))
+    with capture_logs() as logs, pytest.raises(BudgetsUnavailable, match="did not answer"):
+        asyncio.run(clerk.reserve(asked("late")))
 
     clerk.settle(Settle("r0", (ACCOUNT,), 10, 7))
     other.execute("ROLLBACK")
