@@ -13,7 +13,7 @@ FLOORS = (
     ("errors", "chat"),
     ("tiers", "pricing", "dialects", "providers"),
     ("events", "ask", "classifier", "config", "rows"),
-    ("planning", "conversations", "checking", "training", "recording", "router", "sinks", "batch"),
+    ("planning", "conversations", "checking", "training", "recording", "budgets", "routed", "router", "sinks", "batch"),
     ("service", "demo", "explain", "printing", "desk", "plots"),
     ("cli", "cli_data", "cli_judge", "cli_options", "cli_train", "__main__"),
 )
@@ -24,6 +24,7 @@ ONLY_IN = {
     "sentence_transformers": ("training/",),
     "transformers": ("training/",),
     "fastapi": ("service/",),
+    "sqlalchemy": ("budgets/", "sinks/ledger/"),
     "typer": ("cli",),
 }
 FILES = sorted(path for path in SOURCE.rglob("*.py") if path != SOURCE / "__init__.py")

@@ -11,7 +11,7 @@ from contextlib import suppress
 from queue import Empty, SimpleQueue
 
 import structlog
-from sqlalchemy.exc import DataError, IntegrityError, SQLAlchemyError
+from sqlalchemy.exc import DataError, IntegrityError
 
 from learnedrouter.budgets.books import Reserve, Settle, Verdict
 from learnedrouter.budgets.store import Operation, Store
@@ -160,7 +160,7 @@ class Clerk:
         try:
             if gone := self._store.sweep(time.time_ns() // 1000):
                 self._log.warning("reservations that nobody settled are booked as spent", requests=gone)
-        except SQLAlchemyError as error:
+        except Exception as error:
             self._log.error("expired reservations cannot be looked for", error=_said(error))
 
     def _answer(self, jobs: list[_Asked | Settle], verdicts: list[Verdict | None]) -> None:
@@ -178,7 +178,7 @@ class Clerk:
 
 def _is_trouble(error: Exception) -> bool:
     """Say whether the database fails, and not what was asked of it."""
-    return isinstance(error, SQLAlchemyError) and not isinstance(error, DataError | IntegrityError)
+    return not isinstance(error, DataError | IntegrityError | OverflowError | ValueError)
 
 
 def _said(error: Exception) -> str:

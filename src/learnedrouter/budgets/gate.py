@@ -7,7 +7,7 @@ for the dearest model that *might* be called would refuse cheap requests for mon
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from decimal import Decimal
@@ -23,6 +23,7 @@ from learnedrouter.errors import BudgetExceeded, BudgetsUnavailable
 from learnedrouter.events import RoutedCompletion
 from learnedrouter.planning import Plan, RoutedModel
 from learnedrouter.providers.bodies import Link
+from learnedrouter.providers.trying import Covers
 
 RESERVATION_SECONDS = 3_600.0
 """After which nobody is expected to settle a reservation any more: requests have deadlines of minutes, streams may take long."""
@@ -38,9 +39,6 @@ REASON = "budget"
 
 Estimate = Callable[[RoutedModel], Decimal | None]
 """What a request is likely to cost with a model, in USD."""
-
-Covers = Callable[[Link], Awaitable[bool]]
-"""Asked before each call whether there is money for it."""
 
 
 @dataclass(slots=True)
@@ -85,7 +83,7 @@ class Gate:
         """Return whether any budget holds for the caller `key`."""
         return any(budget.account(key, self._now()) for budget in self._budgets.values())
 
-    async def admit(self, plan: Plan, key: str, estimate: Estimate, *, forced: bool) -> Plan:
+    async def admit(self, plan: Plan, key: str, estimate: Estimate, *, fixed: bool) -> Plan:
         """Reserve what `plan` is likely to cost with its first model, and return what may be called: the plan, or its cheapest tier.
 
         Parameters
@@ -94,8 +92,8 @@ class Gate:
             Who asks.
         estimate
             Of every model that may be called; none is unknown.
-        forced
-            Whether the caller names tier or model, which then cannot be degraded.
+        fixed
+            Whether it cannot be degraded, because the caller names a tier or a model.
 
         Raises
         ------
@@ -108,7 +106,7 @@ class Gate:
         if not claims:
             return plan
         first, fallen = (_pico(estimate, models[0]) for models in (plan.models, plan.cheapest))
-        asked = Reserve(plan.id, claims, first, None if forced else fallen, _expiry_us())
+        asked = Reserve(plan.id, claims, first, None if fixed else fallen, _expiry_us())
         hold = _Hold(claims, first)
         try:
             verdict = await self._clerk.reserve(asked)

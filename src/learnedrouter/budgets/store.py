@@ -12,7 +12,7 @@ from sqlalchemy import Connection, Engine, bindparam, create_engine, delete, eve
 
 from learnedrouter.budgets.books import Balance, Books, Reserve, Settle, Verdict
 from learnedrouter.budgets.policy import Account
-from learnedrouter.budgets.tables import BALANCES, RESERVATIONS
+from learnedrouter.budgets.tables import BALANCES, METADATA, RESERVATIONS
 
 Operation = Reserve | Settle
 
@@ -51,6 +51,7 @@ class Store:
 
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
+        METADATA.create_all(engine)
 
     def apply(self, operations: Sequence[Operation]) -> list[Verdict | None]:
         """Do all of `operations`, in order, in one transaction; give a verdict for each `Reserve`."""
@@ -99,7 +100,10 @@ def _accounts(operation: Operation) -> Iterable[Account]:
 
 
 def _applied(books: Books, operation: Operation) -> Verdict | None:
-    return books.settle(operation) if isinstance(operation, Settle) else books.reserve(operation)
+    if isinstance(operation, Reserve):
+        return books.reserve(operation)
+    books.settle(operation)
+    return None
 
 
 def _locked(connection: Connection, accounts: set[Account]) -> dict[Account, Balance]:
