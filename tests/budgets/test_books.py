@@ -1,17 +1,17 @@
 """The arithmetic of budgets, against a plain account of what every request reserved and cost."""
 
 from collections.abc import Callable
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import hypothesis.strategies as st
 from hypothesis import settings
 from hypothesis.stateful import Bundle, RuleBasedStateMachine, consumes, invariant, multiple, rule
-from sqlalchemy import create_engine
 
 from learnedrouter.budgets.books import Balance, Claim, Reserve, Settle
 from learnedrouter.budgets.policy import Account
 from learnedrouter.budgets.store import Store
-from learnedrouter.budgets.tables import METADATA
+from learnedrouter.sinks.ledger.database import engine_for
 
 DAY, MONTH = Account("day", "", "2026-11-23"), Account("month", "alice", "2026-11")
 LIMITS = {DAY: 1_000, MONTH: 2_500}
@@ -29,9 +29,8 @@ class Ledger(RuleBasedStateMachine):
 
     def __init__(self) -> None:
         super().__init__()
-        engine = create_engine("sqlite://")
-        METADATA.create_all(engine)
-        self.store = Store(engine)
+        self.folder = TemporaryDirectory()
+        self.store = Store(engine_for(f"sqlite:///{self.folder.name}/ledger.db"))
         self.reserved: dict[str, int] = {}
         self.written_off: dict[str, int] = {}
         self.spent = 0
@@ -119,6 +118,7 @@ class Ledger(RuleBasedStateMachine):
 
     def teardown(self) -> None:
         self.store.close()
+        self.folder.cleanup()
 
 
 Ledger.TestCase.settings = settings(max_examples=40, stateful_step_count=20, deadline=None)

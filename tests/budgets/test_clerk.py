@@ -14,10 +14,14 @@ from learnedrouter.budgets.clerk import Clerk
 from learnedrouter.budgets.policy import Account
 from learnedrouter.budgets.store import Store
 from learnedrouter.errors import BudgetsUnavailable
-from tests.budgets.database import opened
+from learnedrouter.sinks.ledger.database import engine_for
 
 ACCOUNT = Account("day", "", "2026-11-23")
 CLAIMS = (Claim(ACCOUNT, 1_000),)
+
+
+def store(file: Path) -> Store:
+    return Store(engine_for(f"sqlite:///{file}"))
 
 
 def asked(name: str, amount: int = 10) -> Reserve:
@@ -31,17 +35,17 @@ def file(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def clerk(file: Path) -> Iterator[Clerk]:
-    clerk = Clerk(Store(opened(file)))
+    clerk = Clerk(store(file))
     yield clerk
     clerk.close()
 
 
 def balance(file: Path) -> Balance:
-    store = Store(opened(file))
+    books = store(file)
     try:
-        return store.history().get(ACCOUNT, Balance())
+        return books.history().get(ACCOUNT, Balance())
     finally:
-        store.close()
+        books.close()
 
 
 async def ask_all(clerk: Clerk, prefix: str, count: int) -> int:
@@ -57,14 +61,14 @@ def test_a_thousand_at_once(clerk: Clerk, file: Path) -> None:
 
 
 def another_process(file: Path, name: str) -> None:
-    clerk = Clerk(Store(opened(file)))
+    clerk = Clerk(store(file))
     asyncio.run(ask_all(clerk, name, 200))
     clerk.close()
 
 
 def test_several_processes_share_a_budget(file: Path) -> None:
     """Processes that ask at the same time let in, together, exactly as much as the limit holds."""
-    opened(file).dispose()
+    balance(file)  # which makes the tables
     context = multiprocessing.get_context("spawn")
     processes = [context.Process(target=another_process, args=(file, f"p{number}-")) for number in range(3)]
     for process in processes:
@@ -88,7 +92,7 @@ def test_what_was_asked_before_the_end_is_booked(clerk: Clerk, file: Path) -> No
 
 def test_a_locked_database(file: Path) -> None:
     """While another program holds the database, requests hear of it soon, and settlements wait until it lets go."""
-    clerk = Clerk(Store(opened(file)), wait_seconds=0.2, retry_seconds=0.05)
+    clerk = Clerk(store(file), wait_seconds=0.2, retry_seconds=0.05)
     asyncio.run(ask_all(clerk, "r", 1))
     other = sqlite3.connect(file, isolation_level=None)
     other.execute("BEGIN IMMEDIATE")

@@ -3,8 +3,9 @@
 from learnedrouter.budgets.clerk import Clerk
 from learnedrouter.budgets.gate import Gate
 from learnedrouter.budgets.policy import Budget, Past, Period
-from learnedrouter.budgets.store import Store, engine_for
+from learnedrouter.budgets.store import Store
 from learnedrouter.config import Settings
+from learnedrouter.sinks.ledger.database import engine_for
 
 
 def budgets_of(settings: Settings) -> tuple[Budget, ...]:

@@ -8,35 +8,19 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import astuple
 from typing import Any
 
-from sqlalchemy import Connection, Engine, bindparam, create_engine, delete, event, insert, select, tuple_, update
+from sqlalchemy import Connection, Engine, bindparam, delete, insert, select, tuple_, update
 
 from learnedrouter.budgets.books import Balance, Books, Reserve, Settle, Verdict
 from learnedrouter.budgets.policy import Account
-from learnedrouter.budgets.tables import BALANCES, METADATA, RESERVATIONS
+from learnedrouter.sinks.ledger.budget_tables import balances, reservations
+from learnedrouter.sinks.ledger.database import migrate, writing
 
 Operation = Reserve | Settle
 
-_ACCOUNT = (BALANCES.c.budget, BALANCES.c.subject, BALANCES.c.period)
-_AMOUNTS = (BALANCES.c.spent_pico_usd, BALANCES.c.reserved_pico_usd, BALANCES.c.refused, BALANCES.c.degraded, BALANCES.c.unknown)
-_UPDATE = update(BALANCES).where(*(column == bindparam(f"of_{column.name}") for column in _ACCOUNT))
-_INSERT, _RESERVE = insert(BALANCES), insert(RESERVATIONS)
-
-
-def engine_for(url: str) -> Engine:
-    """Return a database for `Store`."""
-    engine = create_engine(url, connect_args={"timeout": 5})
-
-    @event.listens_for(engine, "connect")
-    def no_begin(connection: Any, record: object) -> None:
-        connection.isolation_level = None
-        connection.execute("PRAGMA journal_mode=WAL")
-        connection.execute("PRAGMA synchronous=NORMAL")
-
-    @event.listens_for(engine, "begin")
-    def begin(connection: Connection) -> None:
-        connection.exec_driver_sql("BEGIN IMMEDIATE")
-
-    return engine
+_ACCOUNT = (balances.c.budget, balances.c.subject, balances.c.period)
+_AMOUNTS = (balances.c.spent_pico_usd, balances.c.reserved_pico_usd, balances.c.refused, balances.c.degraded, balances.c.unknown)
+_UPDATE = update(balances).where(*(column == bindparam(f"of_{column.name}") for column in _ACCOUNT))
+_INSERT, _RESERVE = insert(balances), insert(reservations)
 
 
 class Store:
@@ -45,19 +29,19 @@ class Store:
     Parameters
     ----------
     engine
-        The database, its tables in place. Every method raises ``sqlalchemy.exc.SQLAlchemyError`` where it fails, and then
-        nothing of its transaction is kept.
+        The database; its tables are brought up to date when it is first used. Where a method fails, with an error of SQLAlchemy's
+        or alembic's, nothing of its transaction is kept.
     """
 
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
-        METADATA.create_all(engine)
+        self._migrated = False
 
     def apply(self, operations: Sequence[Operation]) -> list[Verdict | None]:
         """Do all of `operations`, in order, in one transaction; give a verdict for each `Reserve`."""
         accounts = {account for operation in operations for account in _accounts(operation)}
         settled = [operation.id for operation in operations if isinstance(operation, Settle)]
-        with self._engine.begin() as connection:
+        with self._ready(writing(self._engine)).begin() as connection:
             before = _locked(connection, accounts)
             books = Books(dict(before), _held(connection, settled))
             verdicts = [_applied(books, operation) for operation in operations]
@@ -66,9 +50,9 @@ class Store:
 
     def sweep(self, now_us: int) -> int:
         """Write off what expired before `now_us`, in microseconds since 1970; return for how many requests."""
-        expired = RESERVATIONS.c.expires_at_us < now_us
-        columns = RESERVATIONS.c.request_id, RESERVATIONS.c.budget, RESERVATIONS.c.subject, RESERVATIONS.c.period
-        with self._engine.begin() as connection:
+        expired = reservations.c.expires_at_us < now_us
+        columns = reservations.c.request_id, reservations.c.budget, reservations.c.subject, reservations.c.period
+        with self._ready(writing(self._engine)).begin() as connection:
             rows = connection.execute(select(*columns).where(expired)).all()
             before = _locked(connection, {Account(*row[1:]) for row in rows})
             books = Books(dict(before), _held(connection, sorted({row[0] for row in rows})))  # read again, now that they are locked
@@ -80,7 +64,7 @@ class Store:
 
     def balances(self, periods: Iterable[str]) -> dict[Account, Balance]:
         """Return every balance of the given periods."""
-        return self._read(select(*_ACCOUNT, *_AMOUNTS).where(BALANCES.c.period.in_(list(periods))))
+        return self._read(select(*_ACCOUNT, *_AMOUNTS).where(balances.c.period.in_(list(periods))))
 
     def history(self) -> dict[Account, Balance]:
         """Return every balance there ever was."""
@@ -90,8 +74,14 @@ class Store:
         """Close the connections."""
         self._engine.dispose()
 
+    def _ready(self, engine: Engine) -> Engine:
+        if not self._migrated:
+            migrate(self._engine)
+            self._migrated = True
+        return engine
+
     def _read(self, query: Any) -> dict[Account, Balance]:
-        with self._engine.connect() as connection:
+        with self._ready(self._engine).begin() as connection:
             return {Account(*row[:3]): Balance(*row[3:]) for row in connection.execute(query)}
 
 
@@ -120,13 +110,13 @@ def _held(connection: Connection, requests: Sequence[str]) -> dict[str, dict[Acc
     held: dict[str, dict[Account, int]] = {}
     if requests:
         columns = (
-            RESERVATIONS.c.request_id,
-            RESERVATIONS.c.budget,
-            RESERVATIONS.c.subject,
-            RESERVATIONS.c.period,
-            RESERVATIONS.c.amount_pico_usd,
+            reservations.c.request_id,
+            reservations.c.budget,
+            reservations.c.subject,
+            reservations.c.period,
+            reservations.c.amount_pico_usd,
         )
-        for request, *account, amount in connection.execute(select(*columns).where(RESERVATIONS.c.request_id.in_(requests))):
+        for request, *account, amount in connection.execute(select(*columns).where(reservations.c.request_id.in_(requests))):
             amounts = held.setdefault(request, {})
             amounts[Account(*account)] = amounts.get(Account(*account), 0) + amount
     return held
@@ -139,7 +129,7 @@ def _save(connection: Connection, books: Books, before: Mapping[Account, Balance
     if new := [_row(account, balance) for account, balance in changed if account not in before]:
         connection.execute(_INSERT, new)  # two processes may try at once: one fails, and tries its transaction again
     if books.settled:
-        connection.execute(delete(RESERVATIONS).where(RESERVATIONS.c.request_id.in_(books.settled)))
+        connection.execute(delete(reservations).where(reservations.c.request_id.in_(books.settled)))
     if books.added:
         columns = "request_id", "budget", "subject", "period", "amount_pico_usd", "expires_at_us"
         rows = [dict(zip(columns, (request, *account, *rest), strict=True)) for request, account, *rest in books.added]

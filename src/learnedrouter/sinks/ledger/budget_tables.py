@@ -1,16 +1,16 @@
-"""The tables that budgets are kept in, beside the ledger's and in its units: whole pico-USD, microseconds since 1970 (UTC).
+"""The tables that budgets are kept in, in the ledger's database and in its units: whole pico-USD, microseconds since 1970 (UTC).
 
 ``subject`` is the key whose part of a budget it is, empty where all callers share one; ``period`` is 2026-11-23 or 2026-11;
 ``unknown`` counts requests that are booked at their estimates.
 """
 
-from sqlalchemy import BigInteger, Column, Index, Integer, MetaData, String, Table
+from sqlalchemy import BigInteger, Column, Index, Integer, String, Table
 
-METADATA = MetaData()
+from learnedrouter.sinks.ledger.tables import metadata
 
-BALANCES = Table(
+balances = Table(
     "budget_balances",
-    METADATA,
+    metadata,
     Column("budget", String(100), primary_key=True),
     Column("subject", String(100), primary_key=True),
     Column("period", String(10), primary_key=True),
@@ -21,9 +21,9 @@ BALANCES = Table(
     Column("unknown", BigInteger, nullable=False),
 )
 
-RESERVATIONS = Table(
+reservations = Table(
     "budget_reservations",
-    METADATA,
+    metadata,
     Column("id", BigInteger().with_variant(Integer, "sqlite"), primary_key=True),  # SQLite counts INTEGER keys up, no other
     Column("request_id", String(64), nullable=False),
     Column("budget", String(100), nullable=False),
