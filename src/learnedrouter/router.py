@@ -7,7 +7,6 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 from decimal import Decimal
-from functools import partial
 from typing import TYPE_CHECKING, TypeVar
 
 from learnedrouter.ask import extract_ask
@@ -30,7 +29,6 @@ from learnedrouter.planning import (
 )
 from learnedrouter.providers.bodies import Link
 from learnedrouter.providers.fallback import FallbackChain, Served
-from learnedrouter.providers.trying import Covers
 from learnedrouter.recording import DISCONNECTED, OK, Asker, Recorder, RoutedStream, Sink, asked
 from learnedrouter.routed import Limits, Routed, RoutingFailed
 from learnedrouter.tiers import Decision, decide_tier
@@ -88,6 +86,11 @@ class Router:
     def models(self) -> tuple[RoutedModel, ...]:
         """Every model that can be called."""
         return self._models
+
+    @property
+    def budgets(self) -> "Gate | None":
+        """What lets requests in as far as budgets go; None where there are none."""
+        return self._budgets
 
     async def breaker_states(self) -> Mapping[str, str]:
         """Return the state of each model's circuit breaker: ``closed``, ``half-opened`` or ``opened``."""
@@ -204,7 +207,8 @@ class Router:
         attempts = (*before, replace(last, outcome=problem, usage=served.completion.usage))
         try:
             asked = replace(request, author=recorder.plan.author)
-            better = await self._chain.complete(asked, above[:1], deadline_seconds=left, covers=self._covers(request, recorder.plan))
+            covers = self._budgets.covers(recorder.plan, request) if self._budgets else None
+            better = await self._chain.complete(asked, above[:1], deadline_seconds=left, covers=covers)
         except (NoModelAnswered, RequestError) as error:
             tried = error.attempts if isinstance(error, NoModelAnswered) else ()
             return replace(served, attempts=(*tried, *served.attempts))  # the last attempt is always the answer
@@ -219,24 +223,13 @@ class Router:
         plan = await self.plan(request, options)
         asker = Asker(request.dialect, options.caller, streamed)
         try:
-            plan = await self._admitted(request, options, plan)
+            plan = await self._budgets.admit(plan, request, options) if self._budgets else plan
         except BudgetError as error:
             recorder = Recorder(plan, asker, self._baseline, self._sinks, began, self._conversations)
             event = recorder.unanswered(error.code, ())
             await recorder.kept()
             raise RoutingFailed(event, error) from error
         return Recorder(plan, asker, self._baseline, self._sinks, began, self._conversations)
-
-    async def _admitted(self, request: ChatRequest, options: RouteOptions, plan: Plan) -> Plan:
-        """Return what budgets leave of a plan."""
-        if self._budgets is None:
-            return plan
-        forced = options.model is not None or options.tier is not None
-        fixed = forced and plan.models[0].link.tier != self._ladder.names[0]
-        return await self._budgets.admit(plan, options.caller.key or "", partial(self._estimate, request), fixed=fixed)
-
-    def _covers(self, request: ChatRequest, plan: Plan) -> Covers | None:
-        return self._budgets.covers(plan, partial(self._estimate, request)) if self._budgets else None
 
     def _estimate(self, request: ChatRequest, model: RoutedModel) -> Decimal | None:
         return estimated_cost(model, request, self._limits.expected_output_tokens)
@@ -246,7 +239,8 @@ class Router:
         links: list[Link] = [model.link for model in recorder.plan.models]
         try:
             asked = replace(request, author=recorder.plan.author)
-            return await ask(asked, links, deadline_seconds=self._limits.deadline_seconds, covers=self._covers(request, recorder.plan))
+            covers = self._budgets.covers(recorder.plan, request) if self._budgets else None
+            return await ask(asked, links, deadline_seconds=self._limits.deadline_seconds, covers=covers)
         except NoModelAnswered as error:
             event = recorder.unanswered(error.cause.code if error.cause else "unavailable", error.attempts)
             await recorder.kept()

@@ -51,13 +51,13 @@ class Clerk:
     Parameters
     ----------
     store
-        Used by this thread alone from now on; closed with it.
+        Written by this thread alone from now on; closed with it.
     wait_seconds, retry_seconds
         See `WAIT_SECONDS` and `RETRY_SECONDS`.
     """
 
     def __init__(self, store: Store, *, wait_seconds: float = WAIT_SECONDS, retry_seconds: float = RETRY_SECONDS) -> None:
-        self._store, self._wait_seconds, self._retry_seconds = store, wait_seconds, retry_seconds
+        self.store, self._wait_seconds, self._retry_seconds = store, wait_seconds, retry_seconds
         self._queue: SimpleQueue[_Asked | Settle | None] = SimpleQueue()
         self._waiting: deque[Settle] = deque(maxlen=MOST_WAITING)
         self._closing, self._rests_until, self._swept_at = False, 0.0, 0.0
@@ -91,7 +91,7 @@ class Clerk:
         self._thread.join(_CLOSING_SECONDS)
         if self._waiting:
             self._log.error("settlements are lost; they count as their estimates once their reservations expire", lost=len(self._waiting))
-        self._store.close()
+        self.store.close()
 
     def _work(self) -> None:
         while not self._closing:
@@ -149,16 +149,16 @@ class Clerk:
         if not operations:
             return []
         try:
-            return self._store.apply(operations)
+            return self.store.apply(operations)
         except IntegrityError:  # another process opened the same account at the same time
-            return self._store.apply(operations)
+            return self.store.apply(operations)
 
     def _sweep(self) -> None:
         if time.monotonic() < self._swept_at + SWEEP_SECONDS or self._closing:
             return
         self._swept_at = time.monotonic()
         try:
-            if gone := self._store.sweep(time.time_ns() // 1000):
+            if gone := self.store.sweep(time.time_ns() // 1000):
                 self._log.warning("reservations that nobody settled are booked as spent", requests=gone)
         except Exception as error:
             self._log.error("expired reservations cannot be looked for", error=_said(error))

@@ -19,9 +19,11 @@ from cachetools import TTLCache
 from learnedrouter.budgets.books import Balance, Claim, Reserve, Settle
 from learnedrouter.budgets.clerk import Clerk
 from learnedrouter.budgets.policy import Budget, Past, to_pico, to_usd
+from learnedrouter.budgets.statement import exposition, periods, statements
+from learnedrouter.chat import ChatRequest
 from learnedrouter.errors import BudgetExceeded, BudgetsUnavailable
 from learnedrouter.events import RoutedCompletion
-from learnedrouter.planning import Plan, RoutedModel
+from learnedrouter.planning import Plan, RoutedModel, RouteOptions, estimated_cost
 from learnedrouter.providers.bodies import Link
 from learnedrouter.providers.trying import Covers
 
@@ -36,9 +38,6 @@ MOST_HOLDS = 100_000
 
 REASON = "budget"
 """Why a decision names the cheapest tier."""
-
-Estimate = Callable[[RoutedModel], Decimal | None]
-"""What a request is likely to cost with a model, in USD."""
 
 
 @dataclass(slots=True)
@@ -60,6 +59,10 @@ class Gate:
         All of them.
     clerk
         Keeps the books; closed with the gate.
+    expected_output_tokens
+        For estimates, where a request sets no limit.
+    lowest_tier
+        The cheapest of all: who names it need not be degraded.
     unavailable
         What becomes of requests while the books cannot be kept: ``open`` lets them in, and books them later; ``closed``
         refuses them.
@@ -71,11 +74,15 @@ class Gate:
         self,
         budgets: Sequence[Budget],
         clerk: Clerk,
+        *,
+        expected_output_tokens: int,
+        lowest_tier: str,
         unavailable: Literal["open", "closed"] = "open",
         now: Callable[[], datetime] = lambda: datetime.now(UTC),
     ) -> None:
         self._budgets = {budget.name: budget for budget in budgets}
         self._clerk, self._unavailable, self._now = clerk, unavailable, now
+        self._expected_output_tokens, self._lowest_tier = expected_output_tokens, lowest_tier
         self._holds: TTLCache[str, _Hold] = TTLCache(MOST_HOLDS, RESERVATION_SECONDS)
         self._log = structlog.get_logger("learnedrouter")
 
@@ -83,17 +90,10 @@ class Gate:
         """Return whether any budget holds for the caller `key`."""
         return any(budget.account(key, self._now()) for budget in self._budgets.values())
 
-    async def admit(self, plan: Plan, key: str, estimate: Estimate, *, fixed: bool) -> Plan:
+    async def admit(self, plan: Plan, request: ChatRequest, options: RouteOptions) -> Plan:
         """Reserve what `plan` is likely to cost with its first model, and return what may be called: the plan, or its cheapest tier.
 
-        Parameters
-        ----------
-        key
-            Who asks.
-        estimate
-            Of every model that may be called; none is unknown.
-        fixed
-            Whether it cannot be degraded, because the caller names a tier or a model.
+        Where the caller names a tier or a model, that cannot be degraded.
 
         Raises
         ------
@@ -102,11 +102,12 @@ class Gate:
         BudgetsUnavailable
             It cannot be told whether one does, and the configuration says to refuse then.
         """
-        claims = self._claims(key)
+        claims = self._claims(options.caller.key or "")
         if not claims:
             return plan
-        first, fallen = (_pico(estimate, models[0]) for models in (plan.models, plan.cheapest))
-        asked = Reserve(plan.id, claims, first, None if fixed else fallen, _expiry_us())
+        first, cheapest = (self._estimate(models[0], request) for models in (plan.models, plan.cheapest))
+        fixed = (options.tier is not None or options.model is not None) and plan.models[0].link.tier != self._lowest_tier
+        asked = Reserve(plan.id, claims, first, None if fixed else cheapest, _expiry_us())
         hold = _Hold(claims, first)
         try:
             verdict = await self._clerk.reserve(asked)
@@ -120,12 +121,13 @@ class Gate:
             self._release(plan.id, claims)
             raise
         if verdict.reserved is None:
-            raise self._exceeded(*verdict.short[0], first)
+            found = (self._exceeded(claim, balance, first) for claim, balance in verdict.short)
+            raise max(found, key=lambda error: error.retry_after_seconds)
         hold.estimated = hold.reserved = verdict.reserved
         self._holds[plan.id] = hold
-        return _degraded(plan, estimate) if verdict.degraded else plan
+        return _degraded(plan, to_usd(cheapest)) if verdict.degraded else plan
 
-    def covers(self, plan: Plan, estimate: Estimate) -> Covers | None:
+    def covers(self, plan: Plan, request: ChatRequest) -> Covers | None:
         """Return what is to be asked before each call of a request that was let in; None where no budget holds for it."""
         hold = self._holds.get(plan.id)
         if hold is None:
@@ -137,7 +139,7 @@ class Gate:
             if hold.calls == 1:
                 return True  # reserved when the request was let in
             model = next(model for model in plan.models if model.link is link)
-            return await self._more(plan.id, hold, _pico(estimate, model), soft=link.tier == cheapest)
+            return await self._more(plan.id, hold, self._estimate(model, request), soft=link.tier == cheapest)
 
         return covered
 
@@ -152,9 +154,27 @@ class Gate:
         accounts = tuple(claim.account for claim in hold.claims)
         self._clerk.settle(Settle(event.id, accounts, hold.reserved, cost, unknown))
 
+    async def exposition(self) -> bytes:
+        """Return how the budgets stand, in Prometheus' text format; nothing while their database fails."""
+        try:
+            return await asyncio.to_thread(self._exposition)
+        except Exception as error:  # whatever a database can think of: other metrics are told all the same
+            self._log.error("the budgets cannot be read", error=str(error))
+            return b""
+
     async def aclose(self) -> None:
         """Book what is not booked yet, and end."""
         await asyncio.to_thread(self._clerk.close)
+
+    def _exposition(self) -> bytes:
+        budgets, now, store = tuple(self._budgets.values()), self._now(), self._clerk.store
+        return exposition(statements(budgets, store.balances(periods(budgets, now)), now), store.totals())
+
+    def _estimate(self, model: RoutedModel, request: ChatRequest) -> int:
+        usd = estimated_cost(model, request, self._expected_output_tokens)
+        if usd is None:  # where a budget holds, only models that have a price are able
+            raise ValueError(f"{model.link.ref}: has no price")
+        return to_pico(usd)
 
     def _claims(self, key: str) -> tuple[Claim, ...]:
         now = self._now()
@@ -192,24 +212,17 @@ class Gate:
         return BudgetExceeded(message, budget=budget.name, resets_at=resets_at, retry_after_seconds=wait)
 
 
-def _degraded(plan: Plan, estimate: Estimate) -> Plan:
+def _degraded(plan: Plan, estimate_usd: Decimal) -> Plan:
     """Return a plan that keeps to the cheapest tier that can serve the request."""
     tier, decision = plan.cheapest[0].link.tier, plan.decision
     escalated = decision.escalated and tier == decision.tier
     confidence = decision.sufficiency.get(tier, decision.confidence)
     cheap = replace(decision, tier=tier, confidence=confidence, reasons=(*decision.reasons, REASON), escalated=escalated)
-    return replace(plan, decision=cheap, models=plan.cheapest, estimated_cost_usd=estimate(plan.cheapest[0]))
+    return replace(plan, decision=cheap, models=plan.cheapest, estimated_cost_usd=estimate_usd)
 
 
 def _expiry_us() -> int:
     return time.time_ns() // 1000 + int(RESERVATION_SECONDS * 1_000_000)
-
-
-def _pico(estimate: Estimate, model: RoutedModel) -> int:
-    usd = estimate(model)
-    if usd is None:  # a model without a price is not able, where a budget holds
-        raise ValueError(f"{model.link.ref}: has no price")
-    return to_pico(usd)
 
 
 def _shown(pico: int) -> str:

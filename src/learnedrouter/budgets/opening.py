@@ -1,10 +1,18 @@
 """From settings to budgets."""
 
+from datetime import datetime
+from pathlib import Path
+
+from alembic.util import CommandError
+from sqlalchemy.exc import SQLAlchemyError
+
 from learnedrouter.budgets.clerk import Clerk
 from learnedrouter.budgets.gate import Gate
 from learnedrouter.budgets.policy import Budget, Past, Period
+from learnedrouter.budgets.statement import Statement, periods, statements
 from learnedrouter.budgets.store import Store
 from learnedrouter.config import Settings
+from learnedrouter.errors import InputError
 from learnedrouter.sinks.ledger.database import engine_for
 
 
@@ -24,4 +32,30 @@ def open_gate(settings: Settings) -> Gate:
         The database's address is none.
     """
     store = Store(engine_for(settings.ledger.url))
-    return Gate(budgets_of(settings), Clerk(store), settings.budgets_unavailable)
+    return Gate(
+        budgets_of(settings),
+        Clerk(store),
+        expected_output_tokens=settings.expected_output_tokens,
+        lowest_tier=settings.ladder.names[0],
+        unavailable=settings.budgets_unavailable,
+    )
+
+
+def standing(settings: Settings, now: datetime) -> list[Statement]:
+    """Return how the configured budgets stand at `now`.
+
+    Raises
+    ------
+    InputError
+        Their database cannot be read.
+    """
+    budgets, engine = budgets_of(settings), engine_for(settings.ledger.url)
+    if engine.dialect.name == "sqlite" and not Path(engine.url.database or "").exists():
+        return statements(budgets, {}, now)  # nothing was ever spent, and a question makes no file
+    store = Store(engine)
+    try:
+        return statements(budgets, store.balances(periods(budgets, now)), now)
+    except (SQLAlchemyError, CommandError) as error:
+        raise InputError(f"{engine.url.render_as_string()}: cannot be read ({error.__cause__ or error})") from error
+    finally:
+        store.close()

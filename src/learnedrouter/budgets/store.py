@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import astuple
 from typing import Any
 
-from sqlalchemy import Connection, Engine, bindparam, delete, insert, select, tuple_, update
+from sqlalchemy import Connection, Engine, bindparam, delete, func, insert, select, tuple_, update
 
 from learnedrouter.budgets.books import Balance, Books, Reserve, Settle, Verdict
 from learnedrouter.budgets.policy import Account
@@ -64,11 +64,16 @@ class Store:
 
     def balances(self, periods: Iterable[str]) -> dict[Account, Balance]:
         """Return every balance of the given periods."""
-        return self._read(select(*_ACCOUNT, *_AMOUNTS).where(balances.c.period.in_(list(periods))))
+        query = select(*_ACCOUNT, *_AMOUNTS).where(balances.c.period.in_(list(periods)))
+        with self._ready(self._engine).begin() as connection:
+            return {Account(*row[:3]): Balance(*row[3:]) for row in connection.execute(query)}
 
-    def history(self) -> dict[Account, Balance]:
-        """Return every balance there ever was."""
-        return self._read(select(*_ACCOUNT, *_AMOUNTS))
+    def totals(self) -> dict[str, Balance]:
+        """Return the sums over all periods, by budget."""
+        sums = (func.sum(column) for column in _AMOUNTS)
+        with self._ready(self._engine).begin() as connection:
+            rows = connection.execute(select(balances.c.budget, *sums).group_by(balances.c.budget)).all()
+        return {budget: Balance(*map(int, amounts)) for budget, *amounts in rows}
 
     def close(self) -> None:
         """Close the connections."""
@@ -79,10 +84,6 @@ class Store:
             migrate(self._engine)
             self._migrated = True
         return engine
-
-    def _read(self, query: Any) -> dict[Account, Balance]:
-        with self._ready(self._engine).begin() as connection:
-            return {Account(*row[:3]): Balance(*row[3:]) for row in connection.execute(query)}
 
 
 def _accounts(operation: Operation) -> Iterable[Account]:

@@ -74,4 +74,5 @@ async def metrics(state: State) -> Response:
     """Give all metrics in Prometheus' text format."""
     if state.router:
         state.metrics.show_breakers(await state.router.breaker_states())
-    return Response(state.metrics.exposition(), headers={"content-type": CONTENT_TYPE})
+    budgets = await state.router.budgets.exposition() if state.router and state.router.budgets else b""
+    return Response(state.metrics.exposition() + budgets, headers={"content-type": CONTENT_TYPE})
