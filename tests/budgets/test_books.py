@@ -47,7 +47,7 @@ class Ledger(RuleBasedStateMachine):
         fits = {account: taken + amount <= limit for account, limit in LIMITS.items()}
         if all(fits.values()):
             assert (verdict.reserved, verdict.degraded) == (amount, False)
-        elif soft and cheap is not None and fits[MONTH] and taken + cheap <= LIMITS[MONTH]:
+        elif soft and cheap is not None and not fits[DAY] and taken + cheap <= LIMITS[MONTH]:
             assert (verdict.reserved, verdict.degraded) == (cheap, True)
             self.degraded += 1
             self.beyond = max(self.beyond, taken + cheap - LIMITS[DAY])

@@ -13,9 +13,10 @@ from typing import Any
 import pytest
 
 from learnedrouter.budgets.opening import standing
-from learnedrouter.chat import ChatRequest
+from learnedrouter.chat import Caller, ChatRequest
 from learnedrouter.config import AnswerSettings, BudgetSettings, LedgerSettings, PriceSettings, Settings
 from learnedrouter.dialects.openai_chat import read_request
+from learnedrouter.errors import BudgetExceeded, RequestError
 from learnedrouter.events import RoutedCompletion
 from learnedrouter.planning import RouteOptions
 from learnedrouter.router import RoutingFailed

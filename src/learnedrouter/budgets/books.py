@@ -137,11 +137,12 @@ class Books:
         short = self._short(asked.claims, asked.amount)
         if not short:
             return self._hold(asked, asked.amount, Verdict(asked.amount))
-        if asked.degraded is not None and all(claim.soft for claim, _ in short):
+        soft = [(claim, balance) for claim, balance in short if claim.soft]
+        if soft and asked.degraded is not None:
             hard = self._short([claim for claim in asked.claims if not claim.soft], asked.degraded)
             if not hard:
-                self._count(asked, short, degraded=1)
-                return self._hold(asked, asked.degraded, Verdict(asked.degraded, True, short))
+                self._count(asked, soft, degraded=1)
+                return self._hold(asked, asked.degraded, Verdict(asked.degraded, True, tuple(soft)))
             short = hard
         self._count(asked, short, refused=1)
         return Verdict(None, short=short)
