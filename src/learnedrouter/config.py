@@ -100,9 +100,15 @@ class AnswerSettings(_Section):
 
 
 class LedgerSettings(_Section):
-    """TEMPORARY."""
+    """Where each request's row is kept, and what of the ask is kept with it."""
 
+    enabled: bool = True
     url: str = "sqlite:///ledger.db"
+    capture: Literal["off", "embedding", "text"] = "off"
+    synchronous: Literal["normal", "full"] = "normal"
+    queue_rows: Positive = 10_000
+    wait_seconds: Seconds = 1.0
+    keep_days: Positive | None = None
 
 
 class KeySettings(_Section):

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 from learnedrouter.chat import Dialect, ModelRef
 from learnedrouter.classifier import artifact
 from learnedrouter.classifier.worker import ClassifierWorker
-from learnedrouter.config import Settings
+from learnedrouter.config import LedgerSettings, Settings
 from learnedrouter.conversations import ConversationMode, Conversations
 from learnedrouter.errors import ConfigError
 from learnedrouter.planning import RoutedModel
@@ -17,6 +17,9 @@ from learnedrouter.providers.fallback import FallbackChain
 from learnedrouter.providers.offline import OfflineProvider
 from learnedrouter.providers.openai import OpenAIProvider
 from learnedrouter.router import Limits, Router, Sink
+from learnedrouter.sinks.ledger.database import engine_for
+from learnedrouter.sinks.ledger.sink import Ledger, Watch
+from learnedrouter.sinks.ledger.store import Store
 
 if TYPE_CHECKING:
     from learnedrouter.budgets.gate import Gate
@@ -64,6 +67,27 @@ def make_gate(settings: Settings) -> "Gate | None":
     from learnedrouter.budgets.opening import open_gate  # imported on use: without budgets, nothing of it is loaded
 
     return open_gate(settings)
+
+
+def make_ledger(settings: LedgerSettings, watch: Watch) -> Ledger | None:
+    """Return the ledger, not yet started; None where it is switched off.
+
+    Raises
+    ------
+    ConfigError
+        Its database is none that can be used.
+    """
+    if not settings.enabled:
+        return None
+    engine = engine_for(settings.url, wait_seconds=settings.wait_seconds, synchronous=settings.synchronous)
+    return Ledger(
+        Store(engine),
+        watch,
+        capture=settings.capture,
+        queue_rows=settings.queue_rows,
+        wait_seconds=settings.wait_seconds,
+        keep_days=settings.keep_days,
+    )
 
 
 def make_providers(settings: Settings) -> Mapping[str, Provider]:
