@@ -104,7 +104,7 @@ class Ledger(RuleBasedStateMachine):
     @invariant()
     def the_balances_are_the_sums(self) -> None:
         """Both accounts show what was spent and what is reserved, to the last picodollar."""
-        balances = self.store.history()
+        balances = self.store.balances([DAY.period, MONTH.period])
         expected = self.spent + sum(self.written_off.values()), sum(self.reserved.values())
         for account in (DAY, MONTH):
             balance = balances.get(account, Balance())

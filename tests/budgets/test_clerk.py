@@ -43,7 +43,7 @@ def clerk(file: Path) -> Iterator[Clerk]:
 def balance(file: Path) -> Balance:
     books = store(file)
     try:
-        return books.history().get(ACCOUNT, Balance())
+        return books.balances([ACCOUNT.period]).get(ACCOUNT, Balance())
     finally:
         books.close()
 
