@@ -24,7 +24,6 @@ ONLY_IN = {
     "sentence_transformers": ("training/",),
     "transformers": ("training/",),
     "fastapi": ("service/",),
-    "sqlalchemy": ("budgets/", "sinks/ledger/"),
     "typer": ("cli",),
 }
 FILES = sorted(path for path in SOURCE.rglob("*.py") if path != SOURCE / "__init__.py")

@@ -18,7 +18,6 @@ from learnedrouter.budgets.policy import Account
 from learnedrouter.budgets.store import Store
 from learnedrouter.errors import BudgetsUnavailable
 from learnedrouter.sinks.ledger.database import engine_for
-from tests.ledger.conftest import engine, postgres_server  # noqa: F401 (fixtures)
 
 ACCOUNT = Account("day", "", "2026-11-23")
 CLAIMS = (Claim(ACCOUNT, 1_000),)
