@@ -121,5 +121,5 @@ class Ledger(RuleBasedStateMachine):
         self.folder.cleanup()
 
 
-Ledger.TestCase.settings = settings(max_examples=40, stateful_step_count=20, deadline=None)
+Ledger.TestCase.settings = settings(max_examples=25, stateful_step_count=20, deadline=None)
 TestLedger: Callable[..., Any] = Ledger.TestCase

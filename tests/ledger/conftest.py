@@ -1,4 +1,3 @@
-
 import pytest
 
 from learnedrouter.config import Settings, load_settings

@@ -154,7 +154,7 @@ class Clerk:
             return self.store.apply(operations)
 
     def _sweep(self) -> None:
-        if time.monotonic() < self._swept_at + SWEEP_SECONDS or self._closing:
+        if time.monotonic() < max(self._swept_at + SWEEP_SECONDS, self._rests_until) or self._closing:
             return
         self._swept_at = time.monotonic()
         try:

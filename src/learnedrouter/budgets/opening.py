@@ -6,7 +6,7 @@ from pathlib import Path
 from alembic.util import CommandError
 from sqlalchemy.exc import SQLAlchemyError
 
-from learnedrouter.budgets.clerk import Clerk
+from learnedrouter.budgets.clerk import WAIT_SECONDS, Clerk
 from learnedrouter.budgets.gate import Gate
 from learnedrouter.budgets.policy import Budget, Past, Period
 from learnedrouter.budgets.statement import Statement, periods, statements
@@ -31,7 +31,7 @@ def open_gate(settings: Settings) -> Gate:
     ConfigError
         The database's address is none.
     """
-    store = Store(engine_for(settings.ledger.url))
+    store = Store(engine_for(settings.ledger.url, wait_seconds=WAIT_SECONDS, synchronous=settings.ledger.synchronous))
     return Gate(
         budgets_of(settings),
         Clerk(store),

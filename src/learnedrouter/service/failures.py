@@ -27,7 +27,7 @@ from learnedrouter.service.schemas import attempts_json
 from learnedrouter.service.state import NotReady
 
 LONGEST_RETRY_SECONDS = 60.0
-"""The longest ``Retry-After`` that the SDKs heed (openai and anthropic, ``_base_client.py``); past it they guess."""
+"""Past it, older releases of both SDKs try again within seconds, whatever ``Retry-After`` says (``_base_client.py``)."""
 
 
 def dialect_of(request: Request) -> Dialect | None:
@@ -94,7 +94,7 @@ def _over_budget(request: Request, event: RoutedCompletion, error: BudgetError, 
     status, kind = (429, INSUFFICIENT_QUOTA) if exceeded else (503, error.code)
     headers["retry-after"] = f"{math.ceil(error.retry_after_seconds)}"
     if error.retry_after_seconds > LONGEST_RETRY_SECONDS:
-        headers["x-should-retry"] = "false"  # else both SDKs try twice more at once, for they wait a minute at most
+        headers["x-should-retry"] = "false"
     if dialect_of(request):
         return _response(request, status, kind, str(error), headers=headers)
     told = {"budget": error.budget, "resets_at": error.resets_at.isoformat()} if isinstance(error, BudgetExceeded) else {}
