@@ -98,7 +98,7 @@ def tune(
     if outcomes and accept is None:
         accept = accepted_from(artifact)
     held = held_out(artifact, classifier, chosen_source(data, outcomes, classifier.ladder, ladder, accept))
-    sufficiency = classifier.assess(held.asks).sufficiency
+    sufficiency = classifier.assess(held.asks).believed
     if max_usd_per_1k is None:
         promised = 0.03 if max_under_route is None else max_under_route
         _show_promise(sufficiency, held.acceptable, promised, confidence, classifier.ladder, as_json)

@@ -18,7 +18,7 @@ from learnedrouter.planning import Plan, Refusal, RoutedModel, RouteOptions, cro
 from learnedrouter.providers.bodies import Link
 from learnedrouter.providers.fallback import FallbackChain, Served
 from learnedrouter.recording import DISCONNECTED, OK, Recorder, RoutedStream, Sink
-from learnedrouter.tiers import Decision, decide_tier
+from learnedrouter.tiers import Decision, decide_tier, decide_unfamiliar
 
 __all__ = ["Limits", "Plan", "Routed", "RoutedStream", "Router", "RoutingFailed", "Sink"]
 
@@ -281,7 +281,10 @@ class Router:
     ) -> Decision:
         classifier = self._worker.classifier
         threshold = next(value for value in (options.threshold, self._limits.threshold, classifier.threshold) if value is not None)
-        tier, reasons = decide_tier(judgement.sufficiency, judgement.predicted, threshold, allowed)
+        if judgement.unfamiliar:
+            tier, reasons = decide_unfamiliar(len(self._ladder), allowed)
+        else:
+            tier, reasons = decide_tier(judgement.sufficiency, judgement.predicted, threshold, allowed)
         if options.tier is not None:
             reasons = (*reasons, "forced_tier")
         if tier not in able and options.model is None:

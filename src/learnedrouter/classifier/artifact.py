@@ -4,6 +4,7 @@
         manifest.json    what it is, what it was made from, sha256 of every other file
         head.joblib      the fitted scikit-learn head
         encoder/         the compiled encoder
+        familiarity.npz  what familiar requests look like; artefacts of older versions lack it
         seen.npy         fingerprints of the rows it was fitted or tuned on, so that nobody evaluates on them
         README.md        the model card
 
@@ -30,13 +31,15 @@ import numpy.typing as npt
 from joblib.numpy_pickle import NumpyUnpickler
 
 from learnedrouter.classifier.encoder import OnnxEncoder
+from learnedrouter.classifier.familiarity import Familiarity
 from learnedrouter.classifier.features import FEATURES
-from learnedrouter.classifier.model import Head, TierClassifier
+from learnedrouter.classifier.model import DEFAULT_ACCEPT, Head, TierClassifier
 from learnedrouter.errors import ArtifactError, InputError
 from learnedrouter.tiers import Ladder
 
 FORMAT = 1
 MANIFEST, HEAD, ENCODER, SEEN, CARD = "manifest.json", "head.joblib", "encoder", "seen.npy", "README.md"
+FAMILIARITY = "familiarity.npz"
 
 ALLOWED = frozenset(
     {
@@ -160,13 +163,15 @@ def load(folder: Path) -> TierClassifier:
         ladder = Ladder(tuple(manifest.ladder))
         class_scores = np.array(manifest.class_scores, dtype=np.float64)
         threshold = float(manifest.threshold["value"])
-    except (InputError, KeyError, ValueError, TypeError) as error:
+        accept = float(manifest.data.get("accept", DEFAULT_ACCEPT))
+    except (InputError, KeyError, ValueError, TypeError, AttributeError) as error:
         raise ArtifactError(f"{folder / MANIFEST}: not usable ({error})") from error
     if class_scores.ndim != 2 or class_scores.shape[1] != len(ladder) or not 0 <= threshold <= 1:
         raise ArtifactError(
             f"{folder / MANIFEST}: class_scores {class_scores.shape} or threshold {threshold} do not fit a ladder of {len(ladder)}"
         )
-    return TierClassifier(ladder, encoder, load_head(folder / HEAD), class_scores, threshold, manifest.name)
+    familiarity = Familiarity.load(folder / FAMILIARITY) if FAMILIARITY in manifest.files else None
+    return TierClassifier(ladder, encoder, load_head(folder / HEAD), class_scores, threshold, manifest.name, familiarity, accept)
 
 
 def read_manifest(folder: Path) -> Manifest:

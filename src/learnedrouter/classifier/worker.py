@@ -24,12 +24,15 @@ class Judgement:
         The tier that is most likely the cheapest acceptable one.
     tokens, truncated
         Length of the ask in the encoder's tokens, and whether it was cut.
+    unfamiliar
+        Whether it is unlike everything in training.
     """
 
     sufficiency: tuple[float, ...]
     predicted: int
     tokens: int
     truncated: bool
+    unfamiliar: bool
 
 
 def judge(classifier: TierClassifier, ask: Ask) -> Judgement:
@@ -40,6 +43,7 @@ def judge(classifier: TierClassifier, ask: Ask) -> Judgement:
         predicted=int(assessment.predicted[0]),
         tokens=int(assessment.tokens[0]),
         truncated=bool(assessment.truncated[0]),
+        unfamiliar=bool(assessment.unfamiliar[0]),
     )
 
 

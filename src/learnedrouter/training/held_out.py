@@ -8,14 +8,14 @@ import numpy as np
 
 from learnedrouter.ask import Ask
 from learnedrouter.classifier import artifact
-from learnedrouter.classifier.model import TierClassifier
+from learnedrouter.classifier.model import DEFAULT_ACCEPT, TierClassifier
 from learnedrouter.errors import DatasetError, InputError
 from learnedrouter.tiers import Ladder
 from learnedrouter.training import dataset, outcomes, quality
 from learnedrouter.training.dataset import AnyRow
 from learnedrouter.training.examples import Labels, Outcomes
 from learnedrouter.training.outcomes import OutcomeLadder
-from learnedrouter.training.patterns import DEFAULT_ACCEPT, BoolMatrix
+from learnedrouter.training.patterns import BoolMatrix
 from learnedrouter.training.quality import OutcomeReport
 from learnedrouter.training.threshold import from_labels
 
@@ -85,8 +85,8 @@ def judge_on_outcomes(folder: Path, classifier: TierClassifier, source: Outcomes
     rows, _ = outcomes.load(source.paths, ladder)
     left = unseen(rows, folder)
     columns = [classifier.ladder.index(tier) for tier in ladder.ladder.names]
-    sufficiency = classifier.assess([row.ask for row in left]).sufficiency[:, columns]
-    report = quality.judge(sufficiency, outcomes.score_matrix(left), ladder.by_tier(), classifier.threshold, seed=seed)
+    believed = classifier.assess([row.ask for row in left]).believed[:, columns]
+    report = quality.judge(believed, outcomes.score_matrix(left), ladder.by_tier(), classifier.threshold, seed=seed)
     return report, len(rows) - len(left)
 
 
