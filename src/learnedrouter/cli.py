@@ -10,9 +10,10 @@ from typing import Annotated, BinaryIO
 import typer
 
 from learnedrouter.cli_data import app as data_app
-from learnedrouter.cli_judge import evaluate, tune
+from learnedrouter.cli_judge import ablate, evaluate
 from learnedrouter.cli_options import Artifact, Json
 from learnedrouter.cli_train import train
+from learnedrouter.cli_tune import tune
 from learnedrouter.errors import InfeasibleError, InputError
 from learnedrouter.printing import print_json, print_table
 
@@ -37,6 +38,7 @@ def main() -> None:
 app.command()(train)
 app.command()(evaluate)
 app.command()(tune)
+app.command()(ablate)
 
 
 @app.command()

@@ -5,7 +5,8 @@
         head.joblib      the fitted scikit-learn head
         encoder/         the compiled encoder
         familiarity.npz  what familiar requests look like; artefacts of older versions lack it
-        seen.npy         fingerprints of the rows it was fitted or tuned on, so that nobody evaluates on them
+        seen.npy         fingerprints of the rows it was fitted on, so that nobody evaluates on them
+        tuned.npy        those of the rows that ``tune --write`` solved its threshold on since
         README.md        the model card
 
 Saving is whole or not at all. Loading checks the manifest, then every file's sha256, then unpickles the head through a
@@ -20,7 +21,7 @@ import shutil
 import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -39,7 +40,7 @@ from learnedrouter.tiers import Ladder
 
 FORMAT = 1
 MANIFEST, HEAD, ENCODER, SEEN, CARD = "manifest.json", "head.joblib", "encoder", "seen.npy", "README.md"
-FAMILIARITY = "familiarity.npz"
+FAMILIARITY, TUNED = "familiarity.npz", "tuned.npy"
 
 ALLOWED = frozenset(
     {
@@ -133,11 +134,17 @@ def staged(folder: Path) -> Iterator[Path]:
 
 def seal(stage: Path, name: str, **contents: Any) -> Manifest:
     """Write the manifest over the files that lie in `stage`; `contents` are the manifest's other fields."""
+    unsealed = Manifest(format=FORMAT, name=name, features=tuple(FEATURES), libraries=libraries(), files={}, **contents)
+    return reseal(stage, unsealed, unsealed.threshold)
+
+
+def reseal(stage: Path, manifest: Manifest, threshold: Mapping[str, Any]) -> Manifest:
+    """Write the manifest over the files that lie in `stage`, with another threshold; it is a version of its own."""
     files = {str(path.relative_to(stage)): _sha256(path) for path in sorted(stage.rglob("*")) if path.is_file()}
     digest = hashlib.sha256(json.dumps(files, sort_keys=True).encode()).hexdigest()[:8]
-    manifest = Manifest(format=FORMAT, name=f"{name}@{digest}", features=tuple(FEATURES), libraries=libraries(), files=files, **contents)
-    (stage / MANIFEST).write_text(json.dumps(asdict(manifest), indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
-    return manifest
+    sealed = replace(manifest, name=f"{manifest.name.partition('@')[0]}@{digest}", threshold=threshold, files=files)
+    (stage / MANIFEST).write_text(json.dumps(asdict(sealed), indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+    return sealed
 
 
 def save_head(head: Head, stage: Path) -> None:
@@ -243,8 +250,14 @@ def load_head(path: Path) -> Head:
 
 
 def load_seen(folder: Path) -> npt.NDArray[np.uint64]:
-    """Return the fingerprints of the rows that the artefact was fitted or tuned on, sorted."""
+    """Return the fingerprints of the rows that the artefact was fitted on, its first threshold included, sorted."""
     return np.asarray(np.load(folder / SEEN, allow_pickle=False), dtype=np.uint64)
+
+
+def load_tuned(folder: Path) -> npt.NDArray[np.uint64]:
+    """Return the fingerprints of the rows that later thresholds were solved on, sorted; there may be none."""
+    path = folder / TUNED
+    return np.asarray(np.load(path, allow_pickle=False), dtype=np.uint64) if path.is_file() else np.empty(0, dtype=np.uint64)
 
 
 class _HeadUnpickler(NumpyUnpickler):  # type: ignore[misc]
