@@ -2,6 +2,9 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from sklearn.metrics import f1_score
 
 from learnedrouter.ask import Ask
 from learnedrouter.classifier.model import Assessment, label_scores, predict
@@ -72,6 +75,14 @@ def test_macro_f1_and_spared_by_hand() -> None:
     """Two tiers of F1 2/3 each; of three rows that could be spared the top tier, two were."""
     assert macro_f1(np.array([0, 0, 1, 1]), np.array([0, 1, 0, 1])) == pytest.approx(0.5)
     assert spared(np.array([0, 1, 2, 3]), np.array([0, 3, 2, 3]), 3) == pytest.approx(2 / 3)
+
+
+@given(st.lists(st.tuples(st.integers(0, 4), st.integers(0, 4)), min_size=1, max_size=40))
+def test_macro_f1_is_scikit_learns(drawn: list[tuple[int, int]]) -> None:
+    """Whatever was needed and predicted, over the tiers that were needed."""
+    needed, predicted = np.array(drawn).T
+
+    assert macro_f1(needed, predicted) == pytest.approx(f1_score(needed, predicted, labels=np.unique(needed), average="macro"))
 
 
 def test_a_bootstrap_interval_holds_its_value() -> None:

@@ -2,6 +2,7 @@
 
 import json
 import shutil
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -35,9 +36,7 @@ def test_no_point_of_the_pareto_curve_beats_another() -> None:
 
     kept = pareto(points)
 
-    assert all(
-        one.under_routed > next_.under_routed and one.over_routed < next_.over_routed for one, next_ in zip(kept, kept[1:], strict=False)
-    )
+    assert all(one.under_routed > other.under_routed and one.over_routed < other.over_routed for one, other in pairwise(kept))
     assert all(any(best.under_routed <= point.under_routed and best.over_routed <= point.over_routed for best in kept) for point in points)
 
 

@@ -71,9 +71,7 @@ def evaluate(
 
 def ablate(
     data: Data = None,
-    leave_out: Annotated[
-        str, typer.Option(help="Of what the rows fall into, to leave out a fold at a time: worlds, families, or none.")
-    ] = "none",
+    leave_out: Annotated[str, typer.Option(help="To leave out a fold at a time: worlds, families, or none.")] = "none",
     folds: Annotated[int, typer.Option(help="In which they are left out.")] = 5,
     encoder: Encoder = "onnx",
     seed: Seed = 0,

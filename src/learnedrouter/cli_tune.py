@@ -172,8 +172,8 @@ def _refuse_plot(path: Path) -> None:
 def _draw(solved: _Solved, path: Path) -> None:
     from learnedrouter import plots
 
-    across = solved.usd_per_1k or [point.spared for point in solved.curve]
-    label = "USD per 1,000 requests" if solved.usd_per_1k else "share spared the top tier, of the requests that need less"
+    across = solved.usd_per_1k or [point.over_routed for point in solved.curve]
+    label = "USD per 1,000 requests" if solved.usd_per_1k else "share of requests over-routed"
     plots.save_pareto(path, across, solved.curve, solved.found["threshold"], label, solved.solved_for)
 
 

@@ -93,10 +93,8 @@ def pareto_curve(
     labels
         Of the horizontal axis, and the title.
     """
-    order = np.argsort(across, kind="stable")
-    x, low, high = (np.asarray(values, dtype=float)[order] for values in (across, under, bound))
-    axes.plot(x, low, color=COLOURS[0], linewidth=1.8, label="under-routed on these rows")
-    axes.fill_between(x, low, high, color=COLOURS[0], alpha=0.2, linewidth=0, label="up to the confidence bound")
+    axes.plot(across, under, color=COLOURS[0], linewidth=1.8, label="under-routed on these rows")
+    axes.fill_between(across, under, bound, color=COLOURS[0], alpha=0.2, linewidth=0, label="up to the confidence bound")
     axes.scatter([across[chosen]], [under[chosen]], color=COLOURS[3], s=60, zorder=3, label="chosen")
     axes.set(xlabel=labels[0], ylabel="share of requests under-routed", title=labels[1], ylim=(0, None))
     axes.legend()
@@ -113,5 +111,6 @@ def save_pareto(path: Path, across: Sequence[float], points: "Sequence[Point]", 
         FigureCanvasAgg(figure)
         chosen = min(range(len(points)), key=lambda place: abs(points[place].threshold - threshold))
         under, bound = ([getattr(point, name) for point in points] for name in ("under_routed", "under_route_bound"))
-        pareto_curve(figure.add_subplot(), across, under, bound, chosen, (label, f"Threshold {threshold}: {title}"))
+        pareto_curve(figure.add_subplot(), across, under, bound, chosen, (label, f"Threshold {threshold}"))
+        figure.suptitle(title, fontsize=9, x=0.01, ha="left")
         figure.savefig(path)

@@ -199,7 +199,10 @@ def _best(
     tried = []
     with threadpool_limits(1):
         for value in TRIED_C:
-            probabilities = make_head(dimension, value, seed).fit(inside, classes).predict_proba(outside)
+            head = make_head(dimension, value, seed)
+            if dimension == inside.shape[1]:
+                head = head[-1:]  # nothing is left to scale
+            probabilities = head.fit(inside, classes).predict_proba(outside)
             tried.append((float(log_loss(truth, probabilities)), probabilities))
     loss, best = min(tried, key=lambda pair: pair[0])
     return best, loss
