@@ -29,6 +29,7 @@ A learnedrouter classifier: predicts the cheapest tier of model whose answer to 
 
 It judges the newest ask alone, not the answer. It has learned from the data named above: on requests of another kind, in another
 language, or under other standards of what is acceptable, its probabilities mean less. Measure it on your own data first.
+A request whose text looks like nothing in training is `unfamiliar` and goes to the top tier; a new topic in familiar words is not noticed.
 """
 
 
