@@ -93,6 +93,18 @@ class AnswerSettings(_Section):
     truncated: Policy = "pass"
 
 
+class LedgerSettings(_Section):
+    """Where each request's row is kept, and what of the ask is kept with it."""
+
+    enabled: bool = True
+    url: str = "sqlite:///ledger.db"
+    capture: Literal["off", "embedding", "text"] = "off"
+    synchronous: Literal["normal", "full"] = "normal"
+    queue_rows: Positive = 10_000
+    wait_seconds: Seconds = 1.0
+    keep_days: Positive | None = None
+
+
 class Settings(BaseSettings):
     """Everything that can be configured; see ``router.toml`` for what each key does."""
 
@@ -112,6 +124,7 @@ class Settings(BaseSettings):
     breaker: BreakerSettings = BreakerSettings()
     conversations: ConversationSettings = ConversationSettings()
     answers: AnswerSettings = AnswerSettings()
+    ledger: LedgerSettings = LedgerSettings()
     tiers: tuple[TierSettings, ...]
     providers: dict[str, ProviderSettings]
     models: dict[str, ModelSettings]

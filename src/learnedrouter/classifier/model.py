@@ -40,6 +40,10 @@ class Assessment:
         Whether it was cut, by characters or by the encoder.
     unfamiliar : (n,)
         Whether it is unlike everything in training, so that nothing above is to be believed.
+    probabilities : (n, n_classes)
+        Of the classes that it was trained on; ``probabilities @ class_scores`` is the sufficiency.
+    embeddings : (n, dimension)
+        What the encoder made of the asks, for whoever keeps them.
     """
 
     sufficiency: npt.NDArray[np.float64]
@@ -47,6 +51,8 @@ class Assessment:
     tokens: IntArray
     truncated: npt.NDArray[np.bool_]
     unfamiliar: npt.NDArray[np.bool_]
+    probabilities: npt.NDArray[np.float64]
+    embeddings: FloatArray
 
     @property
     def believed(self) -> npt.NDArray[np.float64]:
@@ -109,6 +115,8 @@ class TierClassifier:
             tokens=np.rint(lengths * whole).astype(np.intp),  # counted on what was kept, scaled to what there was
             truncated=cut | (lengths > self.encoder.max_tokens),
             unfamiliar=self.familiarity.unfamiliar(asks) if self.familiarity else np.zeros(len(asks), dtype=np.bool_),
+            probabilities=probabilities,
+            embeddings=embeddings,
         )
 
 

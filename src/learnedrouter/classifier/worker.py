@@ -6,9 +6,10 @@ requests from fighting over the core: they queue, and the loop goes on answering
 
 import asyncio
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from learnedrouter.ask import Ask
+from learnedrouter.classifier.features import FloatArray
 from learnedrouter.classifier.model import TierClassifier
 
 
@@ -26,6 +27,10 @@ class Judgement:
         Length of the ask in the encoder's tokens, and whether it was cut.
     unfamiliar
         Whether it is unlike everything in training.
+    probabilities : (n_classes,)
+        Of the classes that the classifier was trained on.
+    embedding : (dimension,)
+        What the encoder made of the ask.
     """
 
     sufficiency: tuple[float, ...]
@@ -33,6 +38,8 @@ class Judgement:
     tokens: int
     truncated: bool
     unfamiliar: bool
+    probabilities: tuple[float, ...]
+    embedding: FloatArray = field(repr=False, compare=False)
 
 
 def judge(classifier: TierClassifier, ask: Ask) -> Judgement:
@@ -44,6 +51,8 @@ def judge(classifier: TierClassifier, ask: Ask) -> Judgement:
         tokens=int(assessment.tokens[0]),
         truncated=bool(assessment.truncated[0]),
         unfamiliar=bool(assessment.unfamiliar[0]),
+        probabilities=tuple(assessment.probabilities[0].tolist()),
+        embedding=assessment.embeddings[0],
     )
 
 
