@@ -49,9 +49,6 @@ def configure_logging(settings: Settings) -> None:
     ]
     fields = dict(iter(settings))  # one of them is named keys: dict(settings) would take the whole for a mapping
     last: list[Processor] = [renderer, Redaction(secrets_of(fields))]
-        renderer,
-        Redaction(secrets_of(dict(iter(settings)))),
-    ]  # it has a field `keys`, for which dict() would take it as a mapping
     structlog.configure(
         processors=[*shared, *last],
         wrapper_class=structlog.make_filtering_bound_logger(wanted.level),
