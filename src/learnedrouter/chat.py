@@ -109,7 +109,8 @@ class Usage:
     """Billed tokens, in disjoint classes; None is unknown, which is not 0.
 
     OpenAI counts cached tokens inside its prompt tokens, Anthropic beside them: the dialects take them apart.
-    ``reasoning_tokens`` alone is a part, of ``output_tokens``: providers bill it at the same price.
+    Two are parts of others: ``reasoning_tokens`` of ``output_tokens``, which providers bill at the same price, and
+    ``cache_write_1h_tokens`` of ``cache_write_tokens``: what was written to the cache for an hour and not for minutes.
     """
 
     input_tokens: int | None = None
@@ -117,6 +118,7 @@ class Usage:
     cache_write_tokens: int = 0
     output_tokens: int | None = None
     reasoning_tokens: int = 0
+    cache_write_1h_tokens: int = 0
 
 
 @dataclass(frozen=True, slots=True)

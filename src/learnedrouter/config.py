@@ -3,6 +3,7 @@
 import os
 import tomllib
 from collections.abc import Mapping
+from datetime import date
 from decimal import Decimal
 from itertools import pairwise
 from pathlib import Path
@@ -13,7 +14,7 @@ from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, m
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
 from learnedrouter.errors import ConfigError, InputError
-from learnedrouter.pricing import Price, list_price
+from learnedrouter.pricing import Price, Step, list_price
 from learnedrouter.providers.bodies import ParameterPolicy
 from learnedrouter.tiers import Ladder
 
@@ -32,13 +33,44 @@ class _Section(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
 
-class PriceSettings(_Section):
-    """A price in USD per million tokens."""
+class RateSettings(_Section):
+    """Prices in USD per million tokens; what None means, `pricing.Price` says."""
 
     input_mtok: Mtok
     output_mtok: Mtok
     cache_read_mtok: Mtok | None = None
     cache_write_mtok: Mtok | None = None
+    cache_write_1h_mtok: Mtok | None = None
+
+
+class StepSettings(RateSettings):
+    """What holds for every token of a request with more input than this, cached tokens included."""
+
+    over_input_tokens: Positive
+
+
+class PriceSettings(RateSettings):
+    """A model's price, whence and of when it is, and the prices of longer requests, shortest first."""
+
+    source: str = ""
+    as_of: date | None = None
+    steps: tuple[StepSettings, ...] = ()
+
+    @model_validator(mode="after")
+    def _steps_rise(self) -> "PriceSettings":
+        edges = [step.over_input_tokens for step in self.steps]
+        if edges != sorted(set(edges)):
+            raise ValueError(f"steps: over_input_tokens {edges}: expected each above the one before it")
+        return self
+
+    def price(self, where: str) -> Price:
+        """Return the price that these settings, which stand in the file `where`, state."""
+        told = ", ".join(part for part in (self.source, str(self.as_of or "")) if part)
+        source = f"{where} ({told})" if told else where
+        steps = tuple(
+            Step(step.over_input_tokens, Price(**step.model_dump(exclude={"over_input_tokens"}), source=source)) for step in self.steps
+        )
+        return Price(**self.model_dump(exclude={"source", "as_of", "steps"}), source=source, steps=steps)
 
 
 class ModelSettings(_Section):
@@ -161,7 +193,7 @@ class Settings(BaseSettings):
         settings = self.models[model]
         if settings.price is None:
             return list_price(settings.upstream_model or model, settings.provider)
-        return Price(**settings.price.model_dump(), source="router.toml")
+        return settings.price.price("router.toml")
 
 
 def load_settings(path: Path, **overrides: Any) -> Settings:
@@ -194,15 +226,23 @@ def load_settings(path: Path, **overrides: Any) -> Settings:
     return settings.model_copy(update={"provider_keys": keys, "client_keys": callers, **chosen})
 
 
+def unpriced(settings: Settings) -> list[str]:
+    """Return the models of the ladder whose price is unknown: where cost decides, they are refused."""
+    return [name for name in _laddered(settings) if settings.price(name) is None]
+
+
 def warnings(settings: Settings) -> list[str]:
     """Return what is odd about settings that are valid: an inverted ladder, stale or missing prices."""
     found = []
-    for model in (name for tier in settings.tiers for name in tier.models):
+    if unknown := unpriced(settings):
+        found.append(
+            f"no price, in router.toml or in genai-prices: {', '.join(unknown)}; what they cost is unknown, and where cost decides they "
+            "are refused"
+        )
+    for model in _laddered(settings):
         configured = settings.price(model)
         listed = list_price(settings.models[model].upstream_model or model, settings.models[model].provider)
-        if configured is None:
-            found.append(f"{model}: has no price, in router.toml or in genai-prices; it takes no part in cost figures")
-        elif listed and (configured.input_mtok, configured.output_mtok) != (listed.input_mtok, listed.output_mtok):
+        if configured and listed and _shown(configured) != _shown(listed):
             found.append(
                 f"{model}: configured at {_shown(configured)} USD per million tokens, but listed at {_shown(listed)} ({listed.source})"
             )
@@ -215,5 +255,10 @@ def warnings(settings: Settings) -> list[str]:
     return found
 
 
+def _laddered(settings: Settings) -> list[str]:
+    return list(dict.fromkeys(name for tier in settings.tiers for name in tier.models))
+
+
 def _shown(price: Price) -> str:
-    return f"{price.input_mtok.normalize():f} in / {price.output_mtok.normalize():f} out"
+    rates = f"{price.input_mtok.normalize():f} in / {price.output_mtok.normalize():f} out"
+    return "; ".join((rates, *(f"over {step.over_input_tokens:,} tokens in: {_shown(step.price)}" for step in price.steps)))

@@ -170,6 +170,7 @@ def read_usage(usage: Mapping[str, Any] | None) -> Usage:
         cache_write_tokens=count(usage, "cache_creation_input_tokens") or 0,
         output_tokens=count(usage, "output_tokens"),
         reasoning_tokens=count(section(usage, "output_tokens_details"), "thinking_tokens") or 0,
+        cache_write_1h_tokens=count(section(usage, "cache_creation"), "ephemeral_1h_input_tokens") or 0,
     )
 
 

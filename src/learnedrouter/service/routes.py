@@ -61,12 +61,15 @@ async def livez() -> dict[str, str]:
 
 @router.get("/readyz", responses={503: {"description": "Not yet."}}, summary="Whether requests can be routed")
 async def readyz(state: State, verbose: Annotated[str | None, Query(description="Also say how each model is.")] = None) -> Response:
-    """Answer 503 until the artefact is loaded; with `verbose`, tell the state of each model's circuit breaker."""
+    """Answer 503 until the artefact is loaded; with `verbose`, tell each model's circuit breaker and where its price is from."""
     if state.router is None:
         return http.json_response({"status": "loading"}, 503)
     ready = {"status": "ready", "artifact": state.router.artifact, "offline": state.settings.is_offline}
-    details = {} if verbose is None else {"breakers": await state.router.breaker_states()}
-    return http.json_response(ready | details)
+    if verbose is None:
+        return http.json_response(ready)
+    prices = {model.link.ref.model: model.price.source if model.price else None for model in state.router.models}
+    unpriced = [model for model, source in prices.items() if source is None]
+    return http.json_response(ready | {"breakers": await state.router.breaker_states(), "prices": prices, "unpriced": unpriced})
 
 
 @router.get("/metrics", response_class=Response, summary="Metrics for Prometheus")
