@@ -13,9 +13,9 @@ FLOORS = (
     ("errors", "chat"),
     ("tiers", "pricing", "dialects", "providers"),
     ("events", "ask", "classifier", "config", "rows"),
-    ("planning", "conversations", "checking", "training", "recording", "router", "sinks", "batch"),
+    ("planning", "conversations", "checking", "training", "recording", "router", "sinks", "batch", "accounting"),
     ("service", "demo", "explain", "printing", "desk", "plots"),
-    ("cli", "cli_data", "cli_judge", "cli_options", "cli_train", "__main__"),
+    ("cli", "cli_costs", "cli_data", "cli_judge", "cli_options", "cli_train", "__main__"),
 )
 ONLY_IN = {
     "openai": ("providers/openai.py",),
