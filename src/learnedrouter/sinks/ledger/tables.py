@@ -5,21 +5,26 @@ durations as microseconds, money as whole pico-USD (10^-12 USD), which is exact 
 million tokens. NULL is unknown, or not there, and never 0.
 """
 
+from datetime import UTC, datetime, timedelta
 from decimal import ROUND_HALF_EVEN, Decimal
 
 from sqlalchemy import JSON, BigInteger, Boolean, Column, Float, Index, Integer, LargeBinary, MetaData, String, Table, Text
 
 PICO = Decimal(10) ** 12
+EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+MICROSECOND = timedelta(microseconds=1)
 
 metadata = MetaData()
 
 _json = JSON(none_as_null=True)
 
 
+USAGE = ("input_tokens", "cache_read_tokens", "cache_write_tokens", "cache_write_1h_tokens", "output_tokens", "reasoning_tokens")
+"""Tokens billed, as `chat.Usage` has them."""
+
+
 def _usage() -> list[Column[int]]:
-    """Tokens billed; those of reasoning are part of the output, those kept for an hour part of what was written."""
-    names = ("input_tokens", "cache_read_tokens", "cache_write_tokens", "cache_write_1h_tokens", "output_tokens", "reasoning_tokens")
-    return [Column(name, BigInteger) for name in names]
+    return [Column(name, BigInteger) for name in USAGE]
 
 
 requests = Table(
