@@ -15,7 +15,7 @@ FLOORS = (
     ("events", "ask", "classifier", "config", "rows"),
     ("planning", "conversations", "checking", "training", "recording", "router", "sinks", "batch", "accounting"),
     ("service", "demo", "explain", "printing", "desk", "plots"),
-    ("cli", "cli_costs", "cli_data", "cli_judge", "cli_options", "cli_train", "__main__"),
+    ("cli", "cli_data", "cli_judge", "cli_options", "cli_savings", "cli_simulate", "cli_train", "__main__"),
 )
 ONLY_IN = {
     "openai": ("providers/openai.py",),

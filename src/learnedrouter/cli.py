@@ -9,10 +9,11 @@ from typing import Annotated, BinaryIO
 
 import typer
 
-from learnedrouter.cli_costs import simulate
 from learnedrouter.cli_data import app as data_app
 from learnedrouter.cli_judge import evaluate, tune
 from learnedrouter.cli_options import Artifact, Json
+from learnedrouter.cli_savings import savings
+from learnedrouter.cli_simulate import simulate
 from learnedrouter.cli_train import train
 from learnedrouter.errors import InfeasibleError, InputError
 from learnedrouter.printing import print_json, print_table
@@ -39,6 +40,7 @@ app.command()(train)
 app.command()(evaluate)
 app.command()(tune)
 app.command()(simulate)
+app.command()(savings)
 
 
 @app.command()

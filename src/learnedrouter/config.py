@@ -20,7 +20,8 @@ from learnedrouter.tiers import Ladder
 
 Capability = Literal["images", "tools", "json_schema"]
 Policy = Literal["escalate", "pass"]
-Mtok = Annotated[Decimal, Field(ge=0)]
+Usd = Annotated[Decimal, Field(ge=0)]
+Mtok = Usd
 Positive = Annotated[int, Field(gt=0)]
 Seconds = Annotated[float, Field(gt=0)]
 
@@ -125,6 +126,12 @@ class AnswerSettings(_Section):
     truncated: Policy = "pass"
 
 
+class SavingsSettings(_Section):
+    """What the router itself costs, for accounts of what it saves."""
+
+    router_usd_per_hour: Usd = Decimal(0)
+
+
 class Settings(BaseSettings):
     """Everything that can be configured; see ``router.toml`` for what each key does."""
 
@@ -144,6 +151,7 @@ class Settings(BaseSettings):
     breaker: BreakerSettings = BreakerSettings()
     conversations: ConversationSettings = ConversationSettings()
     answers: AnswerSettings = AnswerSettings()
+    savings: SavingsSettings = SavingsSettings()
     tiers: tuple[TierSettings, ...]
     providers: dict[str, ProviderSettings]
     models: dict[str, ModelSettings]

@@ -1,6 +1,7 @@
 """What a workload costs, by hand and by property."""
 
 from decimal import Decimal
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -203,7 +204,7 @@ def test_coupled_shares_keep_both_sums(sent: list[Decimal], data: st.DataObject)
         assert abs(sum(share for (here, _), share in pairs.items() if here == tier) - sent[tier]) < Decimal("1e-20")
         assert abs(sum(share for (_, there), share in pairs.items() if there == tier) - needed[tier]) < Decimal("1e-20")
     places = sorted(pairs)
-    assert all(one[1] <= other[1] for one, other in zip(places, places[1:], strict=False))
+    assert all(one[1] <= other[1] for one, other in pairwise(places))
 
 
 @given(shares, st.integers(0, 100), st.integers(0, 100))
@@ -228,8 +229,7 @@ usages = st.builds(lambda read, cached, out: Usage(read, cached, 0, out), *(st.i
 
 @given(shares, st.data(), st.integers(1, 99))
 def test_costs_stay_between_the_cheapest_and_the_dearest(sent: list[Decimal], data: st.DataObject, percent: int) -> None:
-    """Whatever the prices: no router costs less than each request at its cheapest tier, none is negative, and a target is
-    kept where it is said to be, with shares that still sum to 1."""
+    """No router costs less than each request at its cheapest tier; a target that is feasible is kept, and shares sum to 1."""
     ladder = tuple(Rung(f"tier-{place}", f"model-{place}", data.draw(prices)) for place in range(len(sent)))
     needs = st.integers(0, len(sent) - 1)
     parts = tuple(Segment(share, data.draw(usages), place, data.draw(needs)) for place, share in enumerate(sent))

@@ -4,24 +4,25 @@ Every request is decided anew, from the probabilities that were stored, or, for 
 was captured. What held then holds again as far as the ledger tells:
 
 - a tier or a model that the caller forced, and a conversation that kept its model, stay as they were;
-- a tier that was raised, by the caller's ``min_tier`` or by what the request needs, is a floor; one that was lowered, by
-  ``max_tier``, is a cap.
+- a tier that was raised, by the caller's ``min_tier`` or by what the request needs, is a floor; one that was lowered is a
+  cap.
 
 Not in the ledger, and so not replayed: a floor or cap that made no difference then but would now; failures and fallbacks
 (every model answers); what another model would have written (the tokens stay as they were, cached ones too).
 """
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import datetime, timedelta
 from decimal import Decimal
 from itertools import islice
 
 from learnedrouter.accounting.simulate import Cell, Mix
-from learnedrouter.accounting.traffic import Request
+from learnedrouter.accounting.traffic import answer_usd, counted
 from learnedrouter.classifier.model import TierClassifier
 from learnedrouter.errors import InputError
+from learnedrouter.events import RoutedCompletion
 from learnedrouter.pricing import Price
-from learnedrouter.sinks.ledger.tables import PICO, pico
 from learnedrouter.tiers import Ladder, choose_tier
 
 NEEDS = "what requests need is taken from the probabilities that the classifier gave each tier; it is an estimate"
@@ -33,8 +34,11 @@ _DAY_US = 86_400_000_000
 _CHUNK = 256
 _KEPT = frozenset({"forced_tier", "forced_model", "conversation"})
 
-Decide = Callable[[Sequence[Request]], Sequence[tuple[int, Sequence[float]] | None]]
-"""Gives for each of some requests the tier and the sufficiency of the tiers; None where it cannot be decided anew."""
+Fresh = tuple[int, Sequence[float]]
+"""A tier, and the sufficiency of all tiers."""
+
+Decide = Callable[[Sequence[RoutedCompletion]], Sequence[Fresh | None]]
+"""Decides anew for some requests; None for one for which that cannot be done."""
 
 
 @dataclass(slots=True)
@@ -53,8 +57,8 @@ class History:
         How many are not in it, by why.
     booked_usd
         What their answers cost then.
-    first_us, last_us
-        When the first and the last of all came, in microseconds since 1970.
+    first, last
+        When the first and the last of all came.
     """
 
     as_served: Mix
@@ -63,11 +67,13 @@ class History:
     changed: int
     left_out: Mapping[str, int]
     booked_usd: Decimal
-    first_us: int
-    last_us: int
+    first: datetime | None
+    last: datetime | None
 
 
-def replay(requests: Iterable[Request], rungs: Sequence[tuple[str, str]], prices: Mapping[str, Price], decide: Decide | None) -> History:
+def replay(
+    events: Iterable[RoutedCompletion], rungs: Sequence[tuple[str, str]], prices: Mapping[str, Price], decide: Decide | None
+) -> History:
     """Return what some requests cost and would have cost, at the given prices, in one pass over them.
 
     Parameters
@@ -88,70 +94,82 @@ def replay(requests: Iterable[Request], rungs: Sequence[tuple[str, str]], prices
         raise InputError(f"{unknown[0]!r}: its price is unknown; expected one in the configuration or in --prices")
     models += tuple(model for model in prices if model not in models)
     tape = _Tape(tiers, [prices[model] for model in models])
-    stream = iter(requests)
+    stream = iter(events)
     while chunk := list(islice(stream, _CHUNK)):
-        decided: Sequence[tuple[int, Sequence[float]] | None] = decide(chunk) if decide else [None] * len(chunk)
-        for request, fresh in zip(chunk, decided, strict=True):
-            tape.add(request, fresh, replayed=decide is not None)
+        decided = decide(chunk) if decide else [None] * len(chunk)
+        for event, fresh in zip(chunk, decided, strict=True):
+            tape.add(event, fresh, replayed=decide is not None)
     if not tape.requests:
         why = ", ".join(f"{count} {reason}" for reason, count in tape.left_out.items()) or "the ledger holds none in that time"
         raise InputError(f"no request can be replayed: {why}")
-    days = max(Decimal(tape.last_us - tape.first_us) / _DAY_US, Decimal(1))
     return History(
-        as_served=Mix(tiers, models, _cells(tape.as_served), days),
-        otherwise=Mix(tiers, models, _cells(tape.otherwise), days) if decide else None,
+        as_served=Mix(tiers, models, _cells(tape.as_served), tape.days),
+        otherwise=Mix(tiers, models, _cells(tape.otherwise), tape.days) if decide else None,
         requests=tape.requests,
         changed=tape.changed,
         left_out=tape.left_out,
-        booked_usd=tape.booked_pico / PICO,
-        first_us=tape.first_us,
-        last_us=tape.last_us,
+        booked_usd=tape.booked_usd,
+        first=tape.first,
+        last=tape.last,
     )
 
 
 def by_threshold(ladder: Ladder, threshold: float) -> Decide:
-    """Return what decides anew by the stored probabilities at another threshold."""
+    """Return what decides anew by the stored probabilities, at another threshold.
+
+    Raises
+    ------
+    InputError
+        The threshold is outside [0, 1].
+    """
     if not 0 <= threshold <= 1:
-        raise InputError(f"--threshold {threshold}: expected a number in [0, 1]")
+        raise InputError(f"threshold {threshold}: expected a number in [0, 1]")
 
-    def decide(requests: Sequence[Request]) -> Iterator[tuple[int, Sequence[float]] | None]:
-        for request in requests:
-            sufficiency = _sufficiency(request, ladder.names)
-            yield (constrained(request, choose_tier(sufficiency, threshold), ladder), sufficiency) if sufficiency else None
+    def decide(event: RoutedCompletion) -> Fresh | None:
+        sufficiency = _sufficiency(event, ladder.names)
+        return (constrained(event, choose_tier(sufficiency, threshold), ladder), sufficiency) if sufficiency else None
 
-    return lambda requests: list(decide(requests))
+    return lambda events: list(map(decide, events))
 
 
 def by_artifact(classifier: TierClassifier, threshold: float | None) -> Decide:
-    """Return what decides anew by another classifier, at its own threshold or another; needs the asks."""
-    wanted = classifier.threshold if threshold is None else threshold
+    """Return what decides anew by another classifier, at its own threshold or another; needs the asks.
 
-    def decide(requests: Sequence[Request]) -> Sequence[tuple[int, Sequence[float]] | None]:
-        asks = [request.ask for request in requests if request.ask]
-        fresh = iter(classifier.assess(asks).sufficiency.tolist() if asks else ())
-        found: list[tuple[int, Sequence[float]] | None] = []
-        for request in requests:
-            sufficiency = next(fresh) if request.ask else None
-            found.append(
-                (constrained(request, choose_tier(sufficiency, wanted), classifier.ladder), sufficiency) if sufficiency is not None else None
-            )
-        return found
+    Raises
+    ------
+    InputError
+        The threshold is outside [0, 1].
+    """
+    wanted = classifier.threshold if threshold is None else threshold
+    if not 0 <= wanted <= 1:
+        raise InputError(f"threshold {wanted}: expected a number in [0, 1]")
+
+    def decide(events: Sequence[RoutedCompletion]) -> Sequence[Fresh | None]:
+        asked = [(event, event.asked.ask) for event in events if event.asked.ask]
+        if not asked:
+            return [None] * len(events)
+        assessed = classifier.assess([ask for _, ask in asked]).sufficiency.tolist()
+        fresh = {
+            event.id: (constrained(event, choose_tier(sufficiency, wanted), classifier.ladder), sufficiency)
+            for (event, _), sufficiency in zip(asked, assessed, strict=True)
+        }
+        return [fresh.get(event.id) for event in events]
 
     return decide
 
 
-def constrained(request: Request, tier: int, ladder: Ladder) -> int:
-    """Return `tier`, or the one that the constraints which made a difference then would make of it."""
-    if request.tier not in ladder.names:
+def constrained(event: RoutedCompletion, tier: int, ladder: Ladder) -> int:
+    """Return `tier`, or what the constraints that made a difference then would make of it."""
+    decision = event.decision
+    if decision.tier not in ladder.names:
         return tier
-    then = ladder.index(request.tier)
-    for reason in request.reasons:
+    then = ladder.index(decision.tier)
+    for reason in decision.reasons:
         if reason in _KEPT:
             return then
-        if reason == "max_tier":
-            tier = min(tier, then)
-        elif reason == "min_tier" or reason.startswith("needs_") or reason == "tier_has_no_model":
-            tier = max(tier, then)
+        if reason in ("min_tier", "max_tier", "tier_has_no_model") or reason.startswith("needs_"):
+            free = choose_tier(list(decision.sufficiency.values()), decision.threshold)
+            tier = min(tier, then) if then < free else max(tier, then)
     return tier
 
 
@@ -174,8 +192,8 @@ def needed_parts(sufficiency: Sequence[float]) -> list[int]:
     return parts
 
 
-_Counts = dict[tuple[int, int], list[int]]
-"""By where requests are sent and what they need: parts of requests, then parts of pico-USD with each model."""
+_Counts = dict[tuple[int, int], list[Decimal]]
+"""By where requests are sent and what they need: how many, then what they cost with each model."""
 
 
 @dataclass(slots=True)
@@ -187,55 +205,58 @@ class _Tape:
     requests: int = 0
     changed: int = 0
     left_out: dict[str, int] = field(default_factory=dict)
-    booked_pico: int = 0
-    first_us: int = 0
-    last_us: int = 0
+    booked_usd: Decimal = Decimal(0)
+    first: datetime | None = None
+    last: datetime | None = None
 
-    def add(self, request: Request, fresh: tuple[int, Sequence[float]] | None, *, replayed: bool) -> None:
-        self.first_us = min(self.first_us or request.at_us, request.at_us)
-        self.last_us = max(self.last_us, request.at_us)
-        sufficiency = fresh[1] if fresh else _sufficiency(request, self.tiers)
-        if reason := self._unfit(request, sufficiency, replayed and fresh is None):
+    @property
+    def days(self) -> Decimal:
+        """How long the traffic lasted, as a day at least."""
+        if self.first is None or self.last is None:
+            return Decimal(1)
+        return max(Decimal((self.last - self.first) // timedelta(microseconds=1)) / _DAY_US, Decimal(1))
+
+    def add(self, event: RoutedCompletion, fresh: Fresh | None, *, replayed: bool) -> None:
+        self.first, self.last = self.first or event.at, event.at
+        sufficiency = fresh[1] if fresh else _sufficiency(event, self.tiers)
+        usage = counted(event)
+        if (reason := self._unfit(event, sufficiency, replayed and fresh is None)) or usage is None:
+            reason = reason or "of unknown tokens"
             self.left_out[reason] = self.left_out.get(reason, 0) + 1
             return
-        assert request.usage is not None, "those without usage are unfit"
-        costs = [pico(price.cost(request.usage)) or 0 for price in self.prices]
+        costs = [price.cost(usage) or Decimal(0) for price in self.prices]
         parts = needed_parts(sufficiency)
-        sent = self.tiers.index(request.served_tier or "")
+        sent = self.tiers.index(event.served_tier)
         self.requests += 1
-        self.booked_pico += request.answer_pico_usd or 0
+        self.booked_usd += answer_usd(event) or Decimal(0)
         _count(self.as_served, sent, parts, costs)
         if fresh:
             # Where the decision stays, the request stays where it was served, whatever model took over then.
-            to = sent if self.tiers[fresh[0]] == request.tier else fresh[0]
+            to = sent if self.tiers[fresh[0]] == event.decision.tier else fresh[0]
             self.changed += to != sent
             _count(self.otherwise, to, parts, costs)
 
-    def _unfit(self, request: Request, sufficiency: Sequence[float], undecided: bool) -> str | None:
-        if request.model is None:
+    def _unfit(self, event: RoutedCompletion, sufficiency: Sequence[float], undecided: bool) -> str | None:
+        if event.model is None:
             return "without an answer"
-        if request.usage is None:
-            return "of unknown tokens"
-        if request.served_tier not in self.tiers or not sufficiency:
+        if event.served_tier not in self.tiers or (not sufficiency and not undecided):
             return "of another ladder"
         return "whose ask was not captured" if undecided else None
 
 
-def _count(counts: _Counts, sent: int, parts: Sequence[int], costs: Sequence[int]) -> None:
+def _count(counts: _Counts, sent: int, parts: Sequence[int], costs: Sequence[Decimal]) -> None:
     for needed, part in enumerate(parts):
         if part:
-            sums = counts.setdefault((sent, needed), [0] * (1 + len(costs)))
-            sums[0] += part
-            for place, cost in enumerate(costs, 1):
-                sums[place] += part * cost
+            sums = counts.setdefault((sent, needed), [Decimal(0)] * (1 + len(costs)))
+            share = Decimal(part) / _PARTS
+            for place, amount in enumerate((Decimal(1), *costs)):
+                sums[place] += share * amount
 
 
 def _cells(counts: _Counts) -> tuple[Cell, ...]:
-    return tuple(
-        Cell(Decimal(sums[0]) / _PARTS, tuple(Decimal(parts) / _PARTS / PICO for parts in sums[1:]), sent, needed)
-        for (sent, needed), sums in sorted(counts.items())
-    )
+    return tuple(Cell(sums[0], tuple(sums[1:]), sent, needed) for (sent, needed), sums in sorted(counts.items()))
 
 
-def _sufficiency(request: Request, tiers: Sequence[str]) -> list[float]:
-    return [request.sufficiency[tier] for tier in tiers] if set(tiers) == request.sufficiency.keys() else []
+def _sufficiency(event: RoutedCompletion, tiers: Sequence[str]) -> list[float]:
+    stored = event.decision.sufficiency
+    return [stored[tier] for tier in tiers] if set(tiers) == stored.keys() else []
