@@ -12,7 +12,7 @@ SOURCE = ROOT / "src" / "learnedrouter"
 FLOORS = (
     ("errors", "chat"),
     ("tiers", "pricing", "dialects", "providers"),
-    ("events", "ask", "classifier", "config", "rows"),
+    ("events", "ask", "classifier", "config", "price_settings", "rows"),
     ("planning", "conversations", "checking", "training", "recording", "router", "sinks", "batch", "accounting"),
     ("service", "demo", "explain", "printing", "desk", "plots"),
     ("cli", "cli_data", "cli_judge", "cli_options", "cli_savings", "cli_simulate", "cli_train", "__main__"),

@@ -130,25 +130,25 @@ def _show_history(history: "History", needs: str, target: str | None, against: s
     )
     for reason, count in history.left_out.items():
         print(f"Left out: {count:,} {reason}.")
-    _show_costs(simulation, compared)
+    _show_costs(simulation, compared, "as served: ")
     _show_shares(served, {})
     if other and history.otherwise:
-        print(f"Decided anew: {history.changed:,} requests go to another tier.")
-        _show_costs(other[0], compared)
+        print(f"Decided anew, {history.changed:,} requests go to another tier.")
+        _show_costs(other[0], compared, "decided anew: ")
         _show_shares(history.otherwise, {})
         print("Not replayed: failures and fallbacks; limits of callers that made no difference then; what other models would have written.")
     print(f"Needs: {needs}.")
     _show_targets(history.otherwise or served, other[2] if other else targets)
 
 
-def _show_costs(found: "Simulation", compared: tuple[str, ...]) -> None:
+def _show_costs(found: "Simulation", compared: tuple[str, ...], how: str = "") -> None:
     rows = []
     for option in found.options:
         name = f"{option.name} for all" if option.kind == "model" else option.name
         saved = [percent(found.saved(option, model)) for model in compared]
         rows.append([name, dollars(option.usd_per_day), dollars(option.usd_per_month), *saved])
     headers = ("router", "USD a day", "USD a month", *(f"saved against {model}" for model in compared))
-    print_table(f"{found.mix.requests / found.mix.days:,.0f} requests a day; a month is 30 days", headers, rows)
+    print_table(f"{how}{found.mix.requests / found.mix.days:,.0f} requests a day; a month is 30 days", headers, rows)
 
 
 def _show_shares(mix: "Mix", sources: dict[str, str]) -> None:

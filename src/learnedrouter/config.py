@@ -3,7 +3,6 @@
 import os
 import tomllib
 from collections.abc import Mapping
-from datetime import date
 from decimal import Decimal
 from itertools import pairwise
 from pathlib import Path
@@ -14,14 +13,13 @@ from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, m
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
 from learnedrouter.errors import ConfigError, InputError
-from learnedrouter.pricing import Price, Step, list_price
+from learnedrouter.price_settings import PriceSettings, Usd
+from learnedrouter.pricing import Price, list_price
 from learnedrouter.providers.bodies import ParameterPolicy
 from learnedrouter.tiers import Ladder
 
 Capability = Literal["images", "tools", "json_schema"]
 Policy = Literal["escalate", "pass"]
-Usd = Annotated[Decimal, Field(ge=0)]
-Mtok = Usd
 Positive = Annotated[int, Field(gt=0)]
 Seconds = Annotated[float, Field(gt=0)]
 
@@ -32,46 +30,6 @@ CLIENT_KEYS_ENV = "LEARNEDROUTER_API_KEYS"
 
 class _Section(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
-
-
-class RateSettings(_Section):
-    """Prices in USD per million tokens; what None means, `pricing.Price` says."""
-
-    input_mtok: Mtok
-    output_mtok: Mtok
-    cache_read_mtok: Mtok | None = None
-    cache_write_mtok: Mtok | None = None
-    cache_write_1h_mtok: Mtok | None = None
-
-
-class StepSettings(RateSettings):
-    """What holds for every token of a request with more input than this, cached tokens included."""
-
-    over_input_tokens: Positive
-
-
-class PriceSettings(RateSettings):
-    """A model's price, whence and of when it is, and the prices of longer requests, shortest first."""
-
-    source: str = ""
-    as_of: date | None = None
-    steps: tuple[StepSettings, ...] = ()
-
-    @model_validator(mode="after")
-    def _steps_rise(self) -> "PriceSettings":
-        edges = [step.over_input_tokens for step in self.steps]
-        if edges != sorted(set(edges)):
-            raise ValueError(f"steps: over_input_tokens {edges}: expected each above the one before it")
-        return self
-
-    def price(self, where: str) -> Price:
-        """Return the price that these settings, which stand in the file `where`, state."""
-        told = ", ".join(part for part in (self.source, str(self.as_of or "")) if part)
-        source = f"{where} ({told})" if told else where
-        steps = tuple(
-            Step(step.over_input_tokens, Price(**step.model_dump(exclude={"over_input_tokens"}), source=source)) for step in self.steps
-        )
-        return Price(**self.model_dump(exclude={"source", "as_of", "steps"}), source=source, steps=steps)
 
 
 class ModelSettings(_Section):
@@ -132,6 +90,18 @@ class SavingsSettings(_Section):
     router_usd_per_hour: Usd = Decimal(0)
 
 
+class LedgerSettings(_Section):
+    """Where each request's row is kept, and what of the ask is kept with it."""
+
+    enabled: bool = True
+    url: str = "sqlite:///ledger.db"
+    capture: Literal["off", "embedding", "text"] = "off"
+    synchronous: Literal["normal", "full"] = "normal"
+    queue_rows: Positive = 10_000
+    wait_seconds: Seconds = 1.0
+    keep_days: Positive | None = None
+
+
 class Settings(BaseSettings):
     """Everything that can be configured; see ``router.toml`` for what each key does."""
 
@@ -152,6 +122,7 @@ class Settings(BaseSettings):
     conversations: ConversationSettings = ConversationSettings()
     answers: AnswerSettings = AnswerSettings()
     savings: SavingsSettings = SavingsSettings()
+    ledger: LedgerSettings = LedgerSettings()
     tiers: tuple[TierSettings, ...]
     providers: dict[str, ProviderSettings]
     models: dict[str, ModelSettings]

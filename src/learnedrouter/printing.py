@@ -72,8 +72,8 @@ def dollars(amount: Decimal | None) -> str:
 
 
 def percent(share: Decimal | float | None) -> str:
-    """Return a share as tables show it."""
-    return "unknown" if share is None else f"{share:.1%}"
+    """Return a share as tables show it; None is a share of nothing."""
+    return "-" if share is None else f"{share:.1%}"
 
 
 def number(value: Decimal | None) -> float | None:

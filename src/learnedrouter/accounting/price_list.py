@@ -8,8 +8,9 @@ from typing import Any, TypeVar
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from learnedrouter.config import PriceSettings, load_settings
+from learnedrouter.config import load_settings
 from learnedrouter.errors import InputError
+from learnedrouter.price_settings import PriceSettings
 from learnedrouter.pricing import Price
 
 Model = TypeVar("Model", bound=BaseModel)

@@ -259,10 +259,12 @@ class Savings:
 
 
 def account(events: Iterable[RoutedCompletion], controls: Controls, by: By | None = None) -> Savings:
-    """Return the account of some requests, in one pass over them."""
+    """Return the account of some requests, in one pass over them; tiers stand in the ladder's order, other groups by name."""
     savings = Savings(controls)
     for event in events:
         savings.add(event, GROUPS[by](event) if by else ())
+    places = {tier: place for place, (tier, _) in enumerate(controls.rungs)} if by == "tier" else {}
+    savings.groups = dict(sorted(savings.groups.items(), key=lambda group: (places.get(group[0], len(places)), group[0])))
     return savings
 
 

@@ -36,8 +36,8 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from learnedrouter.accounting.price_list import read_toml, validated
 from learnedrouter.chat import Usage
-from learnedrouter.config import PriceSettings
 from learnedrouter.errors import InputError
+from learnedrouter.price_settings import PriceSettings
 from learnedrouter.pricing import Price
 
 Share = Annotated[Decimal, Field(ge=0, le=1)]

@@ -13,7 +13,7 @@ from learnedrouter.service import compatible, routes
 from learnedrouter.service.client_keys import ClientKeys
 from learnedrouter.service.failures import HANDLERS
 from learnedrouter.service.state import ServiceState
-from learnedrouter.service.wiring import make_router
+from learnedrouter.service.wiring import make_ledger, make_router
 from learnedrouter.sinks.log import LogSink
 from learnedrouter.sinks.metrics import MetricsSink
 from learnedrouter.sinks.recent import RecentSink
@@ -38,13 +38,23 @@ def create_app(settings: Settings, on_failure: Callable[[LearnedRouterError], No
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         keys = ClientKeys(key.get_secret_value() for key in settings.client_keys)
-        state = ServiceState(settings, MetricsSink(), RecentSink(settings.explained_requests), keys)
+        metrics = MetricsSink()
+        ledger = None
+        try:
+            ledger = make_ledger(settings.ledger, metrics)
+        except LearnedRouterError as error:
+            on_failure(error)
+        state = ServiceState(settings, metrics, RecentSink(settings.explained_requests), keys, ledger)
         app.state.service = state
+        if ledger:
+            ledger.start()
         loading = asyncio.create_task(_load(state, on_failure, load))
         yield
         await loading  # a thread that loads cannot be interrupted
         if state.router:
             await state.router.aclose()
+        if ledger:
+            await asyncio.to_thread(ledger.close)
 
     app = FastAPI(title="learnedrouter", summary="The cheapest model that will do", lifespan=lifespan, exception_handlers=HANDLERS)
     app.include_router(routes.router)
@@ -53,7 +63,8 @@ def create_app(settings: Settings, on_failure: Callable[[LearnedRouterError], No
 
 
 async def _load(state: ServiceState, on_failure: Callable[[LearnedRouterError], None], load: MakeRouter) -> None:
+    ledger: tuple[Sink, ...] = (state.ledger,) if state.ledger else ()
     try:
-        state.router = await asyncio.to_thread(load, state.settings, (state.metrics, state.recent, LogSink()))
+        state.router = await asyncio.to_thread(load, state.settings, (*ledger, state.metrics, state.recent, LogSink()))
     except LearnedRouterError as error:
         on_failure(error)

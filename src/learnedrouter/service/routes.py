@@ -1,8 +1,11 @@
 """The native endpoints."""
 
+import asyncio
+from dataclasses import replace
 from typing import Annotated
 
 from fastapi import APIRouter, Depends, Query
+from sqlalchemy.exc import SQLAlchemyError
 from starlette.requests import Request
 from starlette.responses import Response
 
@@ -10,8 +13,9 @@ from learnedrouter.errors import RequestError
 from learnedrouter.service import http
 from learnedrouter.service.docs import ERRORS, ROUTE_DOCS
 from learnedrouter.service.keys import require_key
+from learnedrouter.service.options import caller_of
 from learnedrouter.service.schemas import event_json, parse_route_request, plan_json, routed_json
-from learnedrouter.service.state import State
+from learnedrouter.service.state import NotReady, State
 from learnedrouter.service.streaming import EventStream, native_frames, unless_disconnected
 from learnedrouter.sinks.metrics import CONTENT_TYPE
 
@@ -31,7 +35,7 @@ async def route(request: Request, state: State) -> Response:
     With `stream`, the answer is server-sent events: `decision`, then `text` as it comes, then `done` (or `error`).
     """
     wanted = parse_route_request(await http.read_json_body(request, state.settings.max_body_bytes))
-    chat, options = wanted.chat_request(), wanted.options(request.headers)
+    chat, options = wanted.chat_request(), replace(wanted.options(request.headers), caller=caller_of(request, {}))
     if wanted.dry_run:
         plan = await state.ready_router().plan(chat, options)
         return http.json_response(plan_json(plan), headers=http.decision_headers(plan.id, plan.decision))
@@ -45,11 +49,16 @@ async def route(request: Request, state: State) -> Response:
 
 @router.get("/route/{identity}", responses=ERRORS, dependencies=[Depends(require_key)], summary="What became of a request, and why")
 async def explain(identity: str, state: State) -> Response:
-    """Tell the whole decision of one of the newest requests; what was asked and answered is not kept."""
+    """Tell the whole decision of a request: one of the newest, or one that the ledger keeps."""
     event = state.recent.get(identity)
+    if event is None and state.ledger:
+        try:
+            event = await asyncio.to_thread(state.ledger.find, identity)
+        except SQLAlchemyError as error:
+            raise NotReady(f"request {identity!r}: the ledger cannot be read just now ({error})") from error
     if event is None:
-        limit = state.settings.explained_requests
-        raise RequestError(f"request {identity!r}: not known; the newest {limit:,} of this process are", field="id", status=404)
+        where = "in the ledger" if state.ledger else f"among the newest {state.settings.explained_requests:,} of this process"
+        raise RequestError(f"request {identity!r}: not known; it is not {where}", field="id", status=404)
     return http.json_response(event_json(event), headers=http.event_headers(event))
 
 

@@ -10,12 +10,13 @@ from learnedrouter.config import Settings
 from learnedrouter.errors import LearnedRouterError
 from learnedrouter.router import Router
 from learnedrouter.service.client_keys import ClientKeys
+from learnedrouter.sinks.ledger.sink import Ledger
 from learnedrouter.sinks.metrics import MetricsSink
 from learnedrouter.sinks.recent import RecentSink
 
 
 class NotReady(LearnedRouterError):
-    """The artefact is still being loaded."""
+    """The artefact is still being loaded, or a part that an answer needs does not work just now."""
 
 
 @dataclass
@@ -32,6 +33,8 @@ class ServiceState:
         The newest requests.
     keys
         Who may call.
+    ledger
+        Where requests are kept; None where they are not.
     router
         None until the artefact is loaded.
     """
@@ -40,6 +43,7 @@ class ServiceState:
     metrics: MetricsSink
     recent: RecentSink
     keys: ClientKeys
+    ledger: Ledger | None = None
     router: Router | None = None
 
     def ready_router(self) -> Router:

@@ -9,6 +9,7 @@ from learnedrouter.events import RoutedCompletion
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 _DECISION_SECONDS = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 1.0)
 _PROVIDER_SECONDS = (0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 120.0)
+_COMMIT_SECONDS = (0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.1, 0.5, 1.0)
 _BREAKER_STATES = {"closed": 0, "half-opened": 1, "opened": 2}
 _CONFIDENCE = tuple(step / 20 for step in range(1, 21))
 
@@ -39,6 +40,14 @@ class MetricsSink:
         )
         self._streams = counter("streams", "Streamed answers that had begun, by how they ended.", "model", "outcome")
         self._adjusted = counter("adjusted", "Answered requests that were changed for their model.", "model", "what")
+        self._unknown = counter("unknown_usage_requests", "Answered requests whose provider did not tell all of their tokens.", "model")
+        self._unaccounted = counter("unaccounted_attempts", "Failed attempts that may have cost money that nobody told.", "model")
+        self._rows = counter("ledger_rows", "Requests written to the ledger.")
+        self._write_errors = counter("ledger_write_errors", "Transactions of the ledger that failed.")
+        self._dropped = counter("ledger_dropped_rows", "Requests that the ledger will never hold.")
+        self._late = counter("ledger_late_answers", "Answers that went out before their row was committed.")
+        self._commit = histogram("ledger_commit_seconds", "Time that a transaction of the ledger took.", _COMMIT_SECONDS)
+        self._queued = Gauge("learnedrouter_ledger_queued_rows", "Rows that wait for the ledger.", registry=self._registry)
         self._confidence = histogram("confidence", "Sufficiency of the tier chosen.", _CONFIDENCE, "tier")
 
     def record(self, event: RoutedCompletion) -> None:
@@ -52,8 +61,13 @@ class MetricsSink:
         for attempt in event.attempts[:-1] if event.model else event.attempts:
             if attempt.outcome != "ok":
                 self._fallbacks.labels(attempt.ref.model, attempt.outcome).inc()
+        for attempt in event.attempts[:-1] if event.model else event.attempts:
+            if attempt.unaccounted:
+                self._unaccounted.labels(attempt.ref.model).inc()
         if event.model is None:
             return
+        if event.usage.input_tokens is None or event.usage.output_tokens is None:
+            self._unknown.labels(model).inc()
         self._provider.labels(model).observe(event.provider_seconds)
         if event.streamed:
             self._streams.labels(model, event.outcome).inc()
@@ -75,6 +89,25 @@ class MetricsSink:
             self._cost.labels(event.served_tier, model).inc(float(event.cost_usd))
         if event.baseline_usd is not None:
             self._baseline.labels(decision.tier).inc(float(event.baseline_usd))
+
+    def ledger_wrote(self, rows: int, seconds: float, queued: int) -> None:
+        """See `learnedrouter.sinks.ledger.sink.Watch`."""
+        self._rows.inc(rows)
+        self._commit.observe(seconds)
+        self._queued.set(queued)
+
+    def ledger_failed(self, queued: int) -> None:
+        """See `learnedrouter.sinks.ledger.sink.Watch`."""
+        self._write_errors.inc()
+        self._queued.set(queued)
+
+    def ledger_dropped(self, rows: int) -> None:
+        """See `learnedrouter.sinks.ledger.sink.Watch`."""
+        self._dropped.inc(rows)
+
+    def ledger_late(self) -> None:
+        """See `learnedrouter.sinks.ledger.sink.Watch`."""
+        self._late.inc()
 
     def show_breakers(self, states: Mapping[str, str]) -> None:
         """Take note of the state of each model's circuit breaker."""

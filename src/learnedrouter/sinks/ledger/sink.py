@@ -97,6 +97,10 @@ class Ledger:
         """How many rows wait."""
         return len(self._backlog) + self._queue.qsize()
 
+    def find(self, identity: str) -> RoutedCompletion | None:
+        """Return the event of a request, see `reading.find`; blocks."""
+        return self._store.find(identity)
+
     def start(self) -> None:
         """Begin to write."""
         self._thread.start()

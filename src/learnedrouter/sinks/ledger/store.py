@@ -11,7 +11,9 @@ from typing import Any
 
 from sqlalchemy import Engine, PoolProxiedConnection, Table, delete, insert, select
 
+from learnedrouter.events import RoutedCompletion
 from learnedrouter.sinks.ledger.database import migrate, writing
+from learnedrouter.sinks.ledger.reading import find
 from learnedrouter.sinks.ledger.rows import Row, Rows
 from learnedrouter.sinks.ledger.tables import attempts, captures, requests
 
@@ -64,6 +66,10 @@ class Store:
         """Return whether a request is in it already."""
         with self._engine.connect() as connection:
             return connection.execute(select(requests.c.id).where(requests.c.id == identity)).first() is not None
+
+    def find(self, identity: str) -> RoutedCompletion | None:
+        """Return a request; from any thread. See `reading.find`."""
+        return find(self._engine, identity)
 
     def forget(self, before_us: int) -> bool:
         """Delete some requests that came before a moment, and all that hangs on them; return whether any were left."""
