@@ -214,6 +214,6 @@ def _share(text: str) -> Decimal:
         share = Decimal(text)
     except InvalidOperation:
         share = Decimal(0)
-    if not 0 < share < 1:
+    if not share.is_finite() or not 0 < share < 1:
         raise InputError(f"--target {text!r}: expected a share between 0 and 1, such as 0.7")
     return share

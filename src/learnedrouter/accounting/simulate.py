@@ -222,7 +222,7 @@ def reach(mix: Mix, target: Decimal, against: str) -> Target:
     InputError
         The target is no share.
     """
-    if not 0 < target < 1:
+    if not target.is_finite() or not 0 < target < 1:
         raise InputError(f"target {target}: expected a share between 0 and 1, such as 0.7")
     baseline = mix.usd_with(against)
     excess = mix.sent_usd - baseline * (1 - target)
