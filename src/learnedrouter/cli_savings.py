@@ -30,7 +30,7 @@ def savings(
     as_csv: Annotated[bool, typer.Option("--csv", help="Print the groups, or the total, as CSV, to the last digit.")] = False,
 ) -> None:
     """Tell what the traffic cost, what it would have cost at the top tier, and what was saved; beside it, two other routers."""
-    from learnedrouter.accounting.price_list import load_prices
+    from learnedrouter.accounting.price_list import configured_prices
     from learnedrouter.accounting.savings import Controls, account
     from learnedrouter.accounting.traffic import Period, read_traffic
     from learnedrouter.config import load_settings
@@ -40,7 +40,7 @@ def savings(
     if as_json and as_csv:
         raise InputError("--json and --csv: expected one of them")
     settings = load_settings(config)
-    controls = Controls([(tier.name, tier.models[0]) for tier in settings.tiers], load_prices(config))
+    controls = Controls([(tier.name, tier.models[0]) for tier in settings.tiers], configured_prices(settings))
     with read_traffic(ledger or settings.ledger.url, Period(moment("--since", since), moment("--until", until))) as events:
         found = account(events, controls, by)  # type: ignore[arg-type]  # checked above
     rate = settings.savings.router_usd_per_hour

@@ -71,12 +71,12 @@ def _history(
     ledger: str, period: Any, config: Path, prices: Path | None, threshold: float | None, artifact: Path | None
 ) -> tuple["History", str]:
     from learnedrouter.accounting.history import NEEDS, replay
-    from learnedrouter.accounting.price_list import load_prices
+    from learnedrouter.accounting.price_list import configured_prices, load_prices
     from learnedrouter.accounting.traffic import read_traffic
     from learnedrouter.config import load_settings
 
     settings = load_settings(config)
-    known = load_prices(config) | (load_prices(prices) if prices else {})
+    known = configured_prices(settings) | (load_prices(prices) if prices else {})
     rungs = [(tier.name, tier.models[0]) for tier in settings.tiers]
     with read_traffic(ledger, period) as events:
         return replay(events, rungs, known, _decide(settings, threshold, artifact)), NEEDS

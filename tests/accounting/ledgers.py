@@ -6,6 +6,8 @@ from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
 
+from sqlalchemy import URL
+
 from learnedrouter.ask import Ask
 from learnedrouter.chat import UNTOLD, Caller, Dialect, ModelRef, Usage
 from learnedrouter.events import Asked, RoutedCompletion
@@ -95,7 +97,7 @@ def unpriced(answered: RoutedCompletion) -> RoutedCompletion:
 
 def write_ledger(path: Path, events: Iterable[RoutedCompletion]) -> Path:
     """A ledger of these requests, asks and all, in one file."""
-    engine = engine_for(f"sqlite:///{path}")
+    engine = engine_for(URL.create("sqlite", database=str(path)).render_as_string())
     store = Store(engine)
     store.write([rows_of(told, "text") for told in events])
     store.close()

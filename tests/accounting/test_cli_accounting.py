@@ -3,6 +3,7 @@
 import csv
 import json
 import sys
+from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from io import StringIO
 from pathlib import Path
@@ -12,6 +13,7 @@ from fastapi.testclient import TestClient
 
 from learnedrouter.chat import Usage
 from learnedrouter.cli import main
+from learnedrouter.cli_options import moment
 from learnedrouter.config import LedgerSettings, Settings
 from learnedrouter.service.app import create_app
 from tests.accounting.ledgers import TIERS, attempt, event, unpriced, write_ledger
@@ -122,6 +124,24 @@ def test_no_traffic_is_no_error(run, tmp_path: Path) -> None:
 
     assert "No requests in that time." in run("savings", "--ledger", empty)[1]
     assert json.loads(run("savings", "--ledger", empty, "--json")[1])["total"]["saved_share"] is None
+
+
+@pytest.mark.parametrize(
+    ("text", "meant"),
+    [
+        ("2026-11-01", datetime(2026, 11, 1, tzinfo=UTC)),
+        ("2026-11-01T12:30", datetime(2026, 11, 1, 12, 30, tzinfo=UTC)),
+        ("2026-11-01T12:30+02:00", datetime(2026, 11, 1, 10, 30, tzinfo=UTC)),
+        ("90m", datetime.now(UTC) - timedelta(minutes=90)),
+        ("2w", datetime.now(UTC) - timedelta(days=14)),
+    ],
+)
+def test_moments(text: str, meant: datetime) -> None:
+    """A date, a time in UTC or with its zone, or so long ago."""
+    found = moment("--since", text)
+
+    assert found is not None
+    assert abs(found - meant) < timedelta(hours=1)
 
 
 BAD = [

@@ -144,8 +144,8 @@ def test_a_ledger_is_read_as_it_was_written(tmp_path: Path) -> None:
 
 
 def test_reading_keeps_no_writer_waiting(tmp_path: Path) -> None:
-    """While a report reads, the service goes on writing."""
-    path = tmp_path / "ledger.db"
+    """While a report reads, the service goes on writing; whatever the file is called."""
+    path = tmp_path / "a ledger? 100%.db"
     write_ledger(path, [event("bulk", SMALL) for _ in range(3)])
 
     with read_traffic(str(path), Period()) as read:

@@ -8,7 +8,7 @@ from typing import Any, TypeVar
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from learnedrouter.config import load_settings
+from learnedrouter.config import Settings, load_settings
 from learnedrouter.errors import InputError
 from learnedrouter.price_settings import PriceSettings
 from learnedrouter.pricing import Price
@@ -36,9 +36,13 @@ def load_prices(path: Path) -> dict[str, Price]:
     """
     content = read_toml(path)
     if "prices" not in content:
-        settings = load_settings(path)
-        return {name: price for name in settings.models if (price := settings.price(name))}
+        return configured_prices(load_settings(path))
     return {name: stated.price(path.name) for name, stated in validated(_PriceFile, content, path).prices.items()}
+
+
+def configured_prices(settings: Settings) -> dict[str, Price]:
+    """Return the prices of the configured models, where they are known."""
+    return {name: price for name in settings.models if (price := settings.price(name))}
 
 
 def read_toml(path: Path) -> dict[str, Any]:

@@ -7,7 +7,7 @@ from datetime import datetime
 from decimal import Decimal
 from pathlib import Path
 
-from sqlalchemy import Engine, create_engine, select
+from sqlalchemy import URL, Engine, create_engine, select
 from sqlalchemy.exc import ArgumentError, NoSuchModuleError, SQLAlchemyError
 
 from learnedrouter.chat import Usage
@@ -76,7 +76,7 @@ def _engine(address: str) -> Engine:
         path = Path(address.removeprefix("sqlite:///")).absolute()
         if not path.is_file():
             raise InputError(f"{address}: does not exist; expected a ledger's file, or its URL")
-        return create_engine(f"sqlite:///file:{path}?mode=ro&uri=true")
+        return create_engine(URL.create("sqlite", database=path.as_uri(), query={"mode": "ro", "uri": "true"}))
     try:
         return create_engine(address)
     except (ArgumentError, NoSuchModuleError, ImportError) as error:
