@@ -1,5 +1,6 @@
 """What the traffic in a ledger cost and saved, by hand and by property."""
 
+import tracemalloc
 from datetime import timedelta
 from decimal import Decimal
 from pathlib import Path
@@ -195,3 +196,19 @@ def test_the_order_of_the_requests_makes_no_difference(told, order) -> None:
     shuffled = [told[place] for place in order if place < len(told)]
 
     assert accounted(shuffled).total == accounted(told).total
+
+
+def test_a_longer_ledger_takes_no_more_memory(tmp_path: Path) -> None:
+    """Requests are read a few hundred at a time, and what is summed does not grow with them."""
+
+    def peak_bytes(count: int) -> int:
+        path = write_ledger(tmp_path / f"{count}.db", (event("bulk", SMALL, ask="x" * 500) for _ in range(count)))
+        tracemalloc.start()
+        with read_traffic(str(path), Period()) as read:
+            assert accounted(read).total.requests == count
+        peak = tracemalloc.get_traced_memory()[1]
+        tracemalloc.stop()
+        return peak
+
+    peak_bytes(1)  # what the first reading loads and compiles is no concern
+    assert peak_bytes(4_000) < 1.3 * peak_bytes(1_000)
