@@ -10,7 +10,9 @@ import pytest
 import sqlalchemy
 from sqlalchemy import Engine
 
+from learnedrouter.config import Settings, load_settings
 from learnedrouter.sinks.ledger.database import engine_for
+from tests.conftest import ROOT
 
 
 def postgres_program(name: str) -> str | None:
@@ -73,3 +75,11 @@ def engine(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Engine]:
         made = engine_for(server.url.set(database=name).render_as_string(hide_password=False))
     yield made
     made.dispose()
+
+
+@pytest.fixture(scope="session")
+def settings(tmp_path_factory: pytest.TempPathFactory) -> Settings:
+    """The shipped configuration with the shipped model, and no keys."""
+    config = tmp_path_factory.mktemp("config") / "router.toml"  # elsewhere, so that no .env is beside it
+    config.write_text((ROOT / "router.toml").read_text(encoding="utf-8"), encoding="utf-8")
+    return load_settings(config, artifact=ROOT / "models" / "default")

@@ -138,6 +138,10 @@ class Ledger:
             self._log.error("the ledger's queue is full: rows are lost", queue_rows=self._queue_rows)
 
     def _run(self) -> None:
+        try:
+            self._store.open()
+        except Exception as error:  # see below
+            self._ail(error)
         while self._take():
             group = [self._backlog[place] for place in range(min(GROUP, len(self._backlog)))]
             try:

@@ -42,6 +42,18 @@ class Store:
         self._inserts = {table.name: _Insert(engine, table) for table in _TABLES}
         self._connection: PoolProxiedConnection | None = None
 
+    def open(self) -> None:
+        """Connect, and bring the tables up to date; a write does the same, where it was not done.
+
+        Raises
+        ------
+        Exception
+            The driver's or SQLAlchemy's.
+        """
+        if self._connection is None:
+            migrate(self._engine)
+            self._connection = self._engine.raw_connection()
+
     def write(self, group: Sequence[Rows]) -> None:
         """Commit the rows of a group, all or none.
 
@@ -89,9 +101,8 @@ class Store:
             self._connection = None
 
     def _write(self, group: Sequence[Rows]) -> None:
-        if self._connection is None:
-            migrate(self._engine)
-            self._connection = self._engine.raw_connection()
+        self.open()
+        assert self._connection is not None
         cursor = self._connection.cursor()
         if self._engine.dialect.name == "sqlite":  # other drivers begin by themselves
             cursor.execute("BEGIN IMMEDIATE")
