@@ -98,9 +98,8 @@ def _show_controls(found: "Savings") -> None:
     title = f"other routers on the same {controls.requests:,} answers, at today's prices"
     print_table(title, ("router", "USD", "saved against the top tier"), rows)
     if controls.repriced:
-        print(
-            f"{controls.repriced:,} answers were booked at other prices than today's; as booked, all of them cost {dollars(controls.booked_usd)}."
-        )
+        booked = dollars(controls.booked_usd)
+        print(f"{controls.repriced:,} answers were booked at other prices than today's; as booked, all of them cost {booked} USD.")
     if controls.left_out:
         print(f"Left out of that: {controls.left_out:,} answers whose tokens, tier or prices are unknown.")
 
