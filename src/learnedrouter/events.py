@@ -77,6 +77,8 @@ class RoutedCompletion:
         Whether the answer was, or was to be, streamed.
     caller
         Who asked.
+    first_token_seconds
+        From the request to the first content of its streamed answer; None where there was none.
     """
 
     id: str
@@ -99,6 +101,7 @@ class RoutedCompletion:
     adjusted: Adjusted = UNADJUSTED
     streamed: bool = False
     caller: Caller = ANYBODY
+    first_token_seconds: float | None = None
 
     @property
     def fallbacks(self) -> int:

@@ -72,6 +72,7 @@ class Recorder:
         self._asker, self._baseline, self._sinks, self._began, self._conversations = asker, baseline, sinks, began, conversations
         self._prices = {(model.link.ref, model.link.tier): model.price for model in plan.models}
         self._waited_for: list[Awaitable[None]] = []
+        self.first_token_seconds: float | None = None
 
     @property
     def elapsed_seconds(self) -> float:
@@ -97,6 +98,11 @@ class Recorder:
         unknown = outcome == DISCONNECTED or any(attempt.unaccounted for attempt in event.attempts)
         cost = _sum(event.attempts)
         return self._tell(replace(event, cost_usd=None if unknown and not cost else cost))
+
+    def cost(self, link: Link, usage: Usage) -> Decimal | None:
+        """Return what an answer cost; None where that is unknown."""
+        price = self._prices.get((link.ref, link.tier))
+        return price.cost(usage) if price else None
 
     async def kept(self) -> None:
         """Wait until every sink has what it was told, as far as it wants to be waited for."""
@@ -129,6 +135,7 @@ class Recorder:
             decision_seconds=plan.decision_seconds,
             provider_seconds=sum(attempt.duration_ms for attempt in attempts) / 1000,
             total_seconds=self.elapsed_seconds,
+            first_token_seconds=self.first_token_seconds,
             streamed=self._asker.streamed,
             caller=self._asker.caller,
         )
@@ -166,6 +173,7 @@ class RoutedStream:
         self._outcome, self._message = DISCONNECTED, ""
         self._status: int | None = 200
         self._first_content = time.perf_counter()
+        recorder.first_token_seconds = recorder.elapsed_seconds
         self._event: RoutedCompletion | None = None
 
     @property

@@ -68,6 +68,7 @@ async def _read(request: Request, state: ServiceState, read: Callable[[Mapping[s
 
 async def _answer(request: Request, state: ServiceState, read: Callable[[Mapping[str, Any]], ChatRequest]) -> Response:
     chat = await _read(request, state, read)
+    state.note_prompt(chat)
     options = replace(options_for(chat.body, request.headers), caller=caller_of(request, chat.body))
     if chat.body.get("stream"):
         stream = await unless_disconnected(request.receive, state.ready_router().stream(chat, options))

@@ -1,6 +1,7 @@
 """The native endpoints."""
 
 import asyncio
+import os
 from dataclasses import replace
 from typing import Annotated
 
@@ -36,6 +37,7 @@ async def route(request: Request, state: State) -> Response:
     """
     wanted = parse_route_request(await http.read_json_body(request, state.settings.max_body_bytes))
     chat, options = wanted.chat_request(), replace(wanted.options(request.headers), caller=caller_of(request, {}))
+    state.note_prompt(chat)
     if wanted.dry_run:
         plan = await state.ready_router().plan(chat, options)
         return http.json_response(plan_json(plan), headers=http.decision_headers(plan.id, plan.decision))
@@ -70,7 +72,7 @@ async def livez() -> dict[str, str]:
 
 @router.get("/readyz", responses={503: {"description": "Not yet."}}, summary="Whether requests can be routed")
 async def readyz(state: State, verbose: Annotated[str | None, Query(description="Also say how each model is.")] = None) -> Response:
-    """Answer 503 until the artefact is loaded; with `verbose`, tell each model's circuit breaker and where its price is from."""
+    """Answer 503 until the artefact is loaded; with `verbose`, tell which worker this is, and each model's breaker and price."""
     if state.router is None:
         return http.json_response({"status": "loading"}, 503)
     ready = {"status": "ready", "artifact": state.router.artifact, "offline": state.settings.is_offline}
@@ -78,12 +80,14 @@ async def readyz(state: State, verbose: Annotated[str | None, Query(description=
         return http.json_response(ready)
     prices = {model.link.ref.model: model.price.source if model.price else None for model in state.router.models}
     unpriced = [model for model, source in prices.items() if source is None]
-    return http.json_response(ready | {"breakers": await state.router.breaker_states(), "prices": prices, "unpriced": unpriced})
+    details = {"pid": os.getpid(), "breakers": await state.router.breaker_states(), "prices": prices, "unpriced": unpriced}
+    return http.json_response(ready | details)
 
 
 @router.get("/metrics", response_class=Response, summary="Metrics for Prometheus")
 async def metrics(state: State) -> Response:
     """Give all metrics in Prometheus' text format."""
-    if state.router:
-        state.metrics.show_breakers(await state.router.breaker_states())
-    return Response(state.metrics.exposition(), headers={"content-type": CONTENT_TYPE})
+    await state.show_breakers()
+    budgets = await state.router.budgets.exposition() if state.router and state.router.budgets else b""
+    exposition = await asyncio.to_thread(state.metrics.exposition)
+    return Response(exposition + budgets, headers={"content-type": CONTENT_TYPE})
