@@ -13,6 +13,8 @@ from learnedrouter.cli_budgets import budgets
 from learnedrouter.cli_data import app as data_app
 from learnedrouter.cli_judge import ablate, evaluate
 from learnedrouter.cli_options import Artifact, Json
+from learnedrouter.cli_savings import savings
+from learnedrouter.cli_simulate import simulate
 from learnedrouter.cli_train import train
 from learnedrouter.cli_tune import tune
 from learnedrouter.errors import InfeasibleError, InputError
@@ -40,6 +42,8 @@ app.command()(train)
 app.command()(evaluate)
 app.command()(tune)
 app.command()(ablate)
+app.command()(simulate)
+app.command()(savings)
 app.command()(budgets)
 
 

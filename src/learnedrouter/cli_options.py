@@ -1,5 +1,7 @@
 """Options that several commands share, and what they mean together."""
 
+import re
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -25,7 +27,35 @@ Encoder = Annotated[str, typer.Option("--encoder", help="onnx (all-MiniLM-L6-v2)
 MaxTokens = Annotated[int, typer.Option("--max-tokens", help="What the encoder reads of an ask; of a longer one, head and tail.")]
 Seed = Annotated[int, typer.Option("--seed", help="Of everything random.")]
 Cache = Annotated[Path, typer.Option("--cache", help="Folder that keeps embeddings between trainings.")]
+Config = Annotated[Path, typer.Option("--config", help="The configuration.")]
+Ledger = Annotated[str | None, typer.Option("--ledger", help="Of the traffic: an SQLite file, or a database's URL.")]
+Prices = Annotated[Path | None, typer.Option("--prices", help="Prices in place of others: a router.toml, or [prices.MODEL] tables.")]
+Since = Annotated[str | None, typer.Option("--since", help="From when: a date, a time (UTC), or so long ago: 24h, 7d.")]
+Until = Annotated[str | None, typer.Option("--until", help="To when, not included.")]
 DEFAULT_CACHE = Path(".cache/embeddings")
+DEFAULT_CONFIG = Path("router.toml")
+
+_AGO = re.compile(r"(\d{1,6})([mhdw])")
+_SECONDS = {"m": 60, "h": 3_600, "d": 86_400, "w": 604_800}
+
+
+def moment(option: str, text: str | None) -> datetime | None:
+    """Return the moment that `text`, the value of `option`, means; a time without a zone is in UTC.
+
+    Raises
+    ------
+    InputError
+        It means none.
+    """
+    if text is None:
+        return None
+    if ago := _AGO.fullmatch(text):
+        return datetime.now(UTC) - timedelta(seconds=int(ago[1]) * _SECONDS[ago[2]])
+    try:
+        found = datetime.fromisoformat(text)
+    except ValueError:
+        raise InputError(f"{option} {text!r}: expected a date (2026-11-01), a time (2026-11-01T12:00), or 90m, 24h, 7d, 4w") from None
+    return found.astimezone(UTC) if found.tzinfo else found.replace(tzinfo=UTC)
 
 
 def chosen_source(
