@@ -41,7 +41,8 @@ def _identified(name: Path, line: int, raw: bytes) -> tuple[Any, Ask]:
 def _decide(classifier: TierClassifier, chunk: list[tuple[Any, Ask]]) -> Iterator[dict[str, Any]]:
     ladder, everything = classifier.ladder, range(len(classifier.ladder))
     assessment = classifier.assess([ask for _, ask in chunk])
-    for (identity, _), sufficiency, predicted in zip(chunk, assessment.sufficiency.tolist(), assessment.predicted.tolist(), strict=True):
+    told = zip(chunk, assessment.sufficiency.tolist(), assessment.predicted.tolist(), assessment.answered_by, strict=True)
+    for (identity, _), sufficiency, predicted, encoder in told:
         tier, reasons = decide_tier(sufficiency, predicted, classifier.threshold, everything)
         yield {
             "id": identity,
@@ -50,4 +51,5 @@ def _decide(classifier: TierClassifier, chunk: list[tuple[Any, Ask]]) -> Iterato
             "sufficiency": dict(zip(ladder.names, (round(value, 6) for value in sufficiency), strict=True)),
             "confidence": round(sufficiency[tier], 6),
             "reasons": list(reasons),
+            "encoder": encoder,
         }

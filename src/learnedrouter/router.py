@@ -301,4 +301,5 @@ class Router:
             ask_tokens=judgement.tokens,
             truncated=judgement.truncated,
             escalated=tier > judgement.predicted,
+            encoder=judgement.encoder,
         )

@@ -74,6 +74,8 @@ class Decision:
         Length of what the classifier read, in its own tokens, before it was cut.
     truncated
         Whether it was cut.
+    encoder
+        The kind of encoder whose head answered: in a cascade it is not always the same.
     """
 
     tier: str
@@ -86,6 +88,7 @@ class Decision:
     ask_tokens: int
     truncated: bool
     escalated: bool
+    encoder: str = ""
 
 
 def decide_tier(sufficiency: Sequence[float], predicted: int, threshold: float, allowed: range) -> tuple[int, tuple[str, ...]]:

@@ -1,7 +1,7 @@
 """The trained classifier: asks in, class probabilities and sufficiency out."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Protocol
 
 import numpy as np
@@ -34,12 +34,32 @@ class Assessment:
         Length of what was read, in the encoder's tokens, before any cut.
     truncated : (n,)
         Whether it was cut, by characters or by the encoder.
+    answered_by : (n,)
+        The kind of encoder whose head answered.
     """
 
     sufficiency: npt.NDArray[np.float64]
     predicted: IntArray
     tokens: IntArray
     truncated: npt.NDArray[np.bool_]
+    answered_by: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class FirstStage:
+    """The cheap half of a cascade: it answers where it is sure, and leaves the rest to the classifier's own encoder.
+
+    Parameters
+    ----------
+    encoder, head
+        Its own.
+    switch
+        It is sure where the probability of its predicted tier is at least this; `training.cascade` solves for it.
+    """
+
+    encoder: Encoder
+    head: Head
+    switch: float
 
 
 @dataclass(frozen=True)
@@ -61,6 +81,8 @@ class TierClassifier:
         What `training.threshold` solved for.
     name
         Name and version, as answers and bills show it.
+    first
+        Asked first, in a cascade; None where there is none.
     """
 
     ladder: Ladder
@@ -69,18 +91,44 @@ class TierClassifier:
     class_scores: npt.NDArray[np.float64]
     threshold: float
     name: str
+    first: FirstStage | None = None
 
     def assess(self, asks: Sequence[Ask]) -> Assessment:
-        """Return what the classifier holds of `asks`; blocks for as long as the encoder takes."""
-        embeddings, lengths = self.encoder.encode([ask.reading for ask in asks])
-        probabilities = self.head.predict_proba(join(embeddings, structural(asks)))
+        """Return what the classifier holds of `asks`; blocks for as long as the encoders take."""
+        if self.first is None:
+            return self.assess_last(asks)
+        assessment, certain = self.assess_first(asks)
+        left = np.flatnonzero(certain < self.first.switch)
+        return _replaced(assessment, left, self.assess_last([asks[place] for place in left.tolist()])) if len(left) else assessment
+
+    def assess_first(self, asks: Sequence[Ask]) -> tuple[Assessment, npt.NDArray[np.float64]]:
+        """Return what the first stage holds of `asks`, and how sure it is, ``(n,)``: to be compared with its switch point.
+
+        Raises
+        ------
+        ValueError
+            There is no first stage.
+        """
+        if self.first is None:
+            raise ValueError("no cascade: there is no first stage to ask")
+        probabilities, assessment = self._assess(self.first.encoder, self.first.head, asks)
+        return assessment, surety(probabilities, self.class_scores)
+
+    def assess_last(self, asks: Sequence[Ask]) -> Assessment:
+        """Return what the classifier's own encoder and head hold of `asks`, the first stage left out."""
+        return self._assess(self.encoder, self.head, asks)[1]
+
+    def _assess(self, encoder: Encoder, head: Head, asks: Sequence[Ask]) -> tuple[npt.NDArray[np.float64], Assessment]:
+        embeddings, lengths = encoder.encode([ask.reading for ask in asks])
+        probabilities = head.predict_proba(join(embeddings, structural(asks)))
         cut = np.array([ask.truncated for ask in asks], dtype=np.bool_)
         whole = np.array([ask.characters / max(len(ask.text), 1) for ask in asks])
-        return Assessment(
+        return probabilities, Assessment(
             sufficiency=probabilities @ self.class_scores,
             predicted=predict(probabilities, self.class_scores),
             tokens=np.rint(lengths * whole).astype(np.intp),  # counted on what was kept, scaled to what there was
-            truncated=cut | (lengths > self.encoder.max_tokens),
+            truncated=cut | (lengths > encoder.max_tokens),
+            answered_by=(encoder.spec.kind,) * len(asks),
         )
 
 
@@ -90,12 +138,32 @@ def predict(probabilities: npt.NDArray[np.float64], class_scores: npt.NDArray[np
     A class needs the cheapest of the tiers that score best on it; classes that need the same tier pool their
     probability. For labels that is the most probable label.
     """
-    needed = class_scores.argmax(axis=1)
-    pooled = np.zeros((len(probabilities), class_scores.shape[1]))
-    for column, tier in enumerate(needed):
-        pooled[:, tier] += probabilities[:, column]
-    most_likely: IntArray = pooled.argmax(axis=1)
+    most_likely: IntArray = _pooled(probabilities, class_scores).argmax(axis=1)
     return most_likely
+
+
+def surety(probabilities: npt.NDArray[np.float64], class_scores: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+    """Return the probability of the tier that `predict` gives, ``(n,)``."""
+    highest: npt.NDArray[np.float64] = _pooled(probabilities, class_scores).max(axis=1, initial=0.0)
+    return highest
+
+
+def _pooled(probabilities: npt.NDArray[np.float64], class_scores: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+    pooled = np.zeros((len(probabilities), class_scores.shape[1]))
+    for column, tier in enumerate(class_scores.argmax(axis=1)):
+        pooled[:, tier] += probabilities[:, column]
+    return pooled
+
+
+def _replaced(one: Assessment, places: IntArray, other: Assessment) -> Assessment:
+    """Return `one` with its rows at `places` taken from `other`."""
+    both = Assessment(one.sufficiency.copy(), one.predicted.copy(), one.tokens.copy(), one.truncated.copy())
+    for name in ("sufficiency", "predicted", "tokens", "truncated"):
+        getattr(both, name)[places] = getattr(other, name)
+    by = list(one.answered_by)
+    for place, kind in zip(places.tolist(), other.answered_by, strict=True):
+        by[place] = kind
+    return replace(both, answered_by=tuple(by))
 
 
 def label_scores(n_tiers: int) -> npt.NDArray[np.float64]:

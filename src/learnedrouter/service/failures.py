@@ -10,7 +10,7 @@ from starlette.responses import Response
 
 from learnedrouter.chat import Dialect
 from learnedrouter.dialects.error_shapes import error_body
-from learnedrouter.errors import ProviderError, ProviderRateLimited, ProviderRejected, ProviderTimeout, RequestError
+from learnedrouter.errors import Overloaded, ProviderError, ProviderRateLimited, ProviderRejected, ProviderTimeout, RequestError
 from learnedrouter.router import RoutingFailed
 from learnedrouter.service import http
 from learnedrouter.service.schemas import attempts_json
@@ -78,6 +78,11 @@ async def on_not_ready(request: Request, error: NotReady) -> Response:
     return _response(request, 503, "not_ready", str(error), headers={"retry-after": "1"})
 
 
+async def on_overloaded(request: Request, error: Overloaded) -> Response:
+    """Answer for `Overloaded`."""
+    return _response(request, 503, "overloaded", str(error), headers={"retry-after": "1"})
+
+
 async def on_http_error(request: Request, error: HTTPException) -> Response:
     """Answer for what the framework refuses: unknown paths and methods."""
     kind = HTTPStatus(error.status_code).phrase.lower().replace(" ", "_")
@@ -98,6 +103,7 @@ HANDLERS: dict[int | type[Exception], Callable[[Request, Any], Coroutine[Any, An
     RequestError: on_request_error,
     RoutingFailed: on_routing_failed,
     NotReady: on_not_ready,
+    Overloaded: on_overloaded,
     HTTPException: on_http_error,
     ClientDisconnect: on_disconnect,
     Exception: on_bug,

@@ -48,7 +48,8 @@ def make_router(settings: Settings, sinks: Sequence[Sink]) -> Router:
     conversations = Conversations(
         ConversationMode(kept.mode), size=kept.size, idle_seconds=kept.idle_seconds, forget_seconds=kept.forget_seconds
     )
-    return Router(ClassifierWorker(classifier), make_models(settings), chain, sinks, limits, conversations)
+    worker = ClassifierWorker(classifier, queue=settings.classifier.queue, remembered=settings.classifier.remembered)
+    return Router(worker, make_models(settings), chain, sinks, limits, conversations)
 
 
 def make_providers(settings: Settings) -> Mapping[str, Provider]:
