@@ -111,21 +111,23 @@ class TierClassifier:
         """
         if self.first is None:
             raise ValueError("no cascade: there is no first stage to ask")
-        probabilities, assessment = self._assess(self.first.encoder, self.first.head, asks)
-        return assessment, surety(probabilities, self.class_scores)
+        probabilities, assessment = self.assess_with(self.first.encoder, self.first.head, asks)
+        return assessment, probabilities.max(axis=1, initial=0.0)
 
     def assess_last(self, asks: Sequence[Ask]) -> Assessment:
         """Return what the classifier's own encoder and head hold of `asks`, the first stage left out."""
-        return self._assess(self.encoder, self.head, asks)[1]
+        return self.assess_with(self.encoder, self.head, asks)[1]
 
-    def _assess(self, encoder: Encoder, head: Head, asks: Sequence[Ask]) -> tuple[npt.NDArray[np.float64], Assessment]:
+    def assess_with(self, encoder: Encoder, head: Head, asks: Sequence[Ask]) -> tuple[npt.NDArray[np.float64], Assessment]:
+        """Return, for one encoder and head, the probability of each tier to be the one needed, ``(n, n_tiers)``, and the assessment."""
         embeddings, lengths = encoder.encode([ask.reading for ask in asks])
         probabilities = head.predict_proba(join(embeddings, structural(asks)))
         cut = np.array([ask.truncated for ask in asks], dtype=np.bool_)
         whole = np.array([ask.characters / max(len(ask.text), 1) for ask in asks])
-        return probabilities, Assessment(
+        pooled = _pooled(probabilities, self.class_scores)
+        return pooled, Assessment(
             sufficiency=probabilities @ self.class_scores,
-            predicted=predict(probabilities, self.class_scores),
+            predicted=pooled.argmax(axis=1),
             tokens=np.rint(lengths * whole).astype(np.intp),  # counted on what was kept, scaled to what there was
             truncated=cut | (lengths > encoder.max_tokens),
             answered_by=(encoder.spec.kind,) * len(asks),
@@ -140,12 +142,6 @@ def predict(probabilities: npt.NDArray[np.float64], class_scores: npt.NDArray[np
     """
     most_likely: IntArray = _pooled(probabilities, class_scores).argmax(axis=1)
     return most_likely
-
-
-def surety(probabilities: npt.NDArray[np.float64], class_scores: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
-    """Return the probability of the tier that `predict` gives, ``(n,)``."""
-    highest: npt.NDArray[np.float64] = _pooled(probabilities, class_scores).max(axis=1, initial=0.0)
-    return highest
 
 
 def _pooled(probabilities: npt.NDArray[np.float64], class_scores: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:

@@ -1,4 +1,12 @@
-"""Solving for a cascade's switch point: how sure the static head must be for its answer to stand."""
+"""Solving for a cascade's switch point: how sure the static head must be for its answer to stand.
+
+What a switch point costs is seen in two ways, and both must be within the bound. One is counted: the macro-F1 of the cascade
+on the validation rows against that of the last stage alone. A thousand rows tell it to a point or so, and of many points the
+lucky ones look best: solved by the count alone, the bound held on other rows in 57 to 73 % of 30 random halvings of the
+shipped validation and test rows. The other is expected: by the last stage's own calibrated probabilities, how much rather
+its tier is the right one than the static head's. That is a mean over rows, and steady. With both, the bound held in 90 to
+97 %, and the static head answered 20 % of the rows in place of 34 to 40 %.
+"""
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
@@ -32,6 +40,8 @@ class Opinions:
         Of the first stage: the probability of the tier that it predicts.
     first, last : (n,)
         The tiers that the stages predict.
+    foregone : (n,)
+        What the last stage's probability of its own prediction has over that of the first's.
     needed : (n,)
         The tiers that are needed.
     """
@@ -39,6 +49,7 @@ class Opinions:
     surety: npt.NDArray[np.float64]
     first: IntArray
     last: IntArray
+    foregone: npt.NDArray[np.float64]
     needed: IntArray
 
     def cascaded(self, switch: float) -> IntArray:
@@ -81,7 +92,7 @@ def trade(found: Opinions, switch: float) -> Trade:
 
 
 def solve(found: Opinions, max_loss: float = MAX_LOSS) -> float:
-    """Return the lowest switch point at which the cascade costs at most `max_loss` of macro-F1.
+    """Return the lowest switch point at which the cascade costs at most `max_loss` of macro-F1, counted and expected.
 
     The walk goes down from the surest answers and stops at the first point that costs more: a lower point that happens to
     look well again would be picked for its luck.
@@ -94,7 +105,8 @@ def solve(found: Opinions, max_loss: float = MAX_LOSS) -> float:
     bar = macro_f1(found.needed, found.last) - max_loss
     kept: float | None = None
     for switch in np.unique(np.quantile(found.surety, np.linspace(0, 1, STEPS + 1)))[::-1].tolist():
-        if macro_f1(found.needed, found.cascaded(switch)) < bar:
+        expected = float(found.foregone[found.surety >= switch].sum()) / len(found.needed)
+        if expected > max_loss or macro_f1(found.needed, found.cascaded(switch)) < bar:
             break
         kept = switch
     if kept is None or (found.surety >= kept).mean() < MIN_SHARE:

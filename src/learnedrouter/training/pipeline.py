@@ -149,8 +149,11 @@ def _with_first(plan: TrainingPlan, making: Making, classifier: TierClassifier, 
 
 
 def _opinions(classifier: TierClassifier, examples: Examples) -> cascade.Opinions:
-    first, certain = classifier.assess_first(examples.asks)
-    return cascade.Opinions(certain, first.predicted, classifier.assess_last(examples.asks).predicted, examples.acceptable.argmax(axis=1))
+    first, surety = classifier.assess_first(examples.asks)
+    probabilities, last = classifier.assess_with(classifier.encoder, classifier.head, examples.asks)
+    rows = np.arange(len(examples.asks))
+    foregone = probabilities[rows, last.predicted] - probabilities[rows, first.predicted]
+    return cascade.Opinions(surety, first.predicted, last.predicted, foregone, examples.acceptable.argmax(axis=1))
 
 
 def _seal(
