@@ -15,7 +15,15 @@ def row(tier: int, place: int, text: str = "ask") -> LabelledRow:
 
 def assessment(probabilities: np.ndarray) -> Assessment:
     rows, scores = len(probabilities), label_scores(4)
-    return Assessment(probabilities @ scores, predict(probabilities, scores), np.ones(rows, dtype=np.intp), np.zeros(rows, dtype=np.bool_))
+    return Assessment(
+        probabilities @ scores,
+        predict(probabilities, scores),
+        np.ones(rows, dtype=np.intp),
+        np.zeros(rows, dtype=np.bool_),
+        probabilities,
+        embeddings=(np.zeros(1, dtype=np.float32),) * rows,
+        answered_by=("onnx",) * rows,
+    )
 
 
 def test_a_perfect_classifier_has_perfect_figures() -> None:

@@ -6,10 +6,10 @@ import pytest
 from tokenizers import Tokenizer
 
 from learnedrouter.classifier import artifact
-from learnedrouter.classifier.onnx import OnnxEncoder
-from learnedrouter.classifier.window import TokenWindow
 from learnedrouter.classifier.features import join, structural
 from learnedrouter.classifier.model import TierClassifier, label_scores
+from learnedrouter.classifier.onnx import OnnxEncoder
+from learnedrouter.classifier.window import TokenWindow
 from learnedrouter.errors import ArtifactError, DatasetError, InputError
 from learnedrouter.tiers import DEFAULT_LADDER
 from learnedrouter.training import dataset
@@ -79,7 +79,9 @@ def test_the_compiled_encoder_is_the_original(artifact_folder: Path, embedding_c
     encoder = OnnxEncoder(artifact_folder / "encoder")
     window = TokenWindow(Tokenizer.from_file(str(artifact_folder / "encoder/tokenizer.json")), encoder.max_tokens)
     texts = ["hi", "Prove it.", "word " * 2_000, "Добрый день, 你好, صباح الخير", "x\u0000y", "\U0001f600" * 300, "{}" * 500, "a"]
-    original = embed(Original(load_model("all-MiniLM-L6-v2", encoder.max_tokens)), [window.shorten(text) for text in texts], embedding_cache, quiet)
+    original = embed(
+        Original(load_model("all-MiniLM-L6-v2", encoder.max_tokens)), [window.shorten(text) for text in texts], embedding_cache, quiet
+    )
 
     vectors, lengths = encoder.encode(texts)
 

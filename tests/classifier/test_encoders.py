@@ -49,7 +49,10 @@ def test_a_static_encoder_reads_like_model2vec(static: Path) -> None:
 
     theirs = model2vec.StaticModel.from_pretrained(static / "encoder")
     cosines = np.sum(ours.encode(short)[0] * theirs.encode(short), axis=1)
-    known = [not set(theirs.tokenize([text])[0]) <= {theirs.unk_token_id} and "[UNK]" not in theirs.tokenizer.encode(text).tokens for text in short]
+    known = [
+        not set(theirs.tokenize([text])[0]) <= {theirs.unk_token_id} and "[UNK]" not in theirs.tokenizer.encode(text).tokens
+        for text in short
+    ]
     np.testing.assert_allclose(cosines[known], 1, atol=1e-3)
     assert sum(known) >= 3
     assert vectors.shape == (len(TEXTS), ours.dimension)
@@ -72,14 +75,19 @@ def test_a_static_artefact_needs_nothing_but_numbers(static: Path) -> None:
 
     assert decision["encoder"] == "static"
     assert artifact.read_manifest(static).metrics["precision"] == "fp16"
-    assert "distilled to token vectors" in (static / "README.md").read_text()
+    assert "a static distillation, its token vectors tuned for 5 epochs" in (static / "README.md").read_text()
 
 
 def test_a_second_training_takes_its_vectors_from_the_cache(static: Path, small_data: Path, tiny_model: Path) -> None:
     """Distilling and embedding are done once; the same seed gives the same artefact."""
     steps: list[str] = []
     plan = TrainingPlan(
-        Labels((small_data,), DEFAULT_LADDER), static.parent / "again", str(tiny_model), "static", max_tokens=64, cache=static.parent / "cache"
+        Labels((small_data,), DEFAULT_LADDER),
+        static.parent / "again",
+        str(tiny_model),
+        "static",
+        max_tokens=64,
+        cache=static.parent / "cache",
     )
 
     train(plan, lambda step, done, total: steps.append(step))
@@ -95,7 +103,13 @@ def test_int8_token_vectors_are_half_the_size_and_decide_alike(static: Path, sma
     """One scale for all of them cancels out."""
     out = static.parent / "int8"
     plan = TrainingPlan(
-        Labels((small_data,), DEFAULT_LADDER), out, str(tiny_model), "static", max_tokens=64, precision="int8", cache=static.parent / "cache"
+        Labels((small_data,), DEFAULT_LADDER),
+        out,
+        str(tiny_model),
+        "static",
+        max_tokens=64,
+        precision="int8",
+        cache=static.parent / "cache",
     )
 
     train(plan, quiet)
@@ -130,7 +144,9 @@ def test_a_damaged_first_stage_is_refused(static: Path, small_data: Path, tmp_pa
     shutil.copytree(static / "encoder", folder / "first/encoder")
     shutil.copy(static / "head.npz", folder / "first/head.npz")
     manifest = json.loads((folder / "manifest.json").read_text())
-    manifest["files"] = {str(p.relative_to(folder)): artifact._sha256(p) for p in folder.rglob("*") if p.is_file() and p.name != "manifest.json"}
+    manifest["files"] = {
+        str(p.relative_to(folder)): artifact._sha256(p) for p in folder.rglob("*") if p.is_file() and p.name != "manifest.json"
+    }
     (folder / "manifest.json").write_text(json.dumps(manifest))
 
     with pytest.raises(ArtifactError, match=r"not usable \('switch'\)"):
@@ -173,7 +189,10 @@ def test_without_torch_it_says_what_is_missing(tmp_path: Path, monkeypatch: pyte
     ("content", "problem"),
     [
         ('{"kind": "onnx"}', "not a description of an encoder"),
-        ('{"kind": "magic", "source": "x", "dimension": 1, "max_tokens": 1, "precision": "fp32"}', "kind 'magic', expected one of onnx, static"),
+        (
+            '{"kind": "magic", "source": "x", "dimension": 1, "max_tokens": 1, "precision": "fp32"}',
+            "kind 'magic', expected one of onnx",
+        ),
         ('{"kind": "static", "source": "x", "dimension": 1, "max_tokens": 1, "precision": "fp16"}', "not a static encoder"),
     ],
 )

@@ -64,7 +64,11 @@ def test_it_is_saved_and_loaded(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     "arrays",
-    [{"weights": np.ones((3, 2))}, {"weights": np.ones(3), "offset": np.ones(2)}, {"weights": np.full((3, 2), np.nan), "offset": np.ones(2)}],
+    [
+        {"weights": np.ones((3, 2))},
+        {"weights": np.ones(3), "offset": np.ones(2)},
+        {"weights": np.full((3, 2), np.nan), "offset": np.ones(2)},
+    ],
 )
 def test_what_is_no_folded_head_is_refused(tmp_path: Path, arrays: dict[str, np.ndarray]) -> None:
     """The error names the file."""

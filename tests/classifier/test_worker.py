@@ -65,7 +65,7 @@ def with_worker(story: Callable[[ClassifierWorker], Awaitable[None]], classifier
 
 
 async def until(true: Callable[[], bool]) -> None:
-    while not true():
+    while not true():  # noqa: ASYNC110 (what is waited for happens on a thread)
         await asyncio.sleep(0.001)
 
 
@@ -212,7 +212,7 @@ def test_a_failure_reaches_its_callers_and_the_worker_goes_on() -> None:
 
 
 def test_a_static_head_answers_on_the_loop() -> None:
-    """Alone, or as the first stage of a cascade where it is sure; where it is not, the thread is asked, and the judgement says who answered."""
+    """Alone, or first in a cascade where it is sure; where it is not, the thread is asked. The judgement says who answered."""
     static, transformer = Slow(kind="static"), Slow()
     static.free.set()
     transformer.free.set()

@@ -1,8 +1,8 @@
 """The trained classifier: asks in, class probabilities and sufficiency out."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
-from typing import Protocol
+from dataclasses import dataclass
+from typing import Protocol, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -11,6 +11,8 @@ from learnedrouter.ask import Ask
 from learnedrouter.classifier.encoder import Encoder
 from learnedrouter.classifier.features import FloatArray, IntArray, join, structural
 from learnedrouter.tiers import Ladder
+
+T = TypeVar("T", bound=np.generic)
 
 
 class Head(Protocol):
@@ -34,6 +36,10 @@ class Assessment:
         Length of what was read, in the encoder's tokens, before any cut.
     truncated : (n,)
         Whether it was cut, by characters or by the encoder.
+    probabilities : (n, n_classes)
+        Of the classes that it was trained on; ``probabilities @ class_scores`` is the sufficiency.
+    embeddings : n of (dimension,)
+        What the encoder that answered made of the asks; in a cascade they are of two kinds.
     answered_by : (n,)
         The kind of encoder whose head answered.
     """
@@ -42,7 +48,9 @@ class Assessment:
     predicted: IntArray
     tokens: IntArray
     truncated: npt.NDArray[np.bool_]
-    answered_by: tuple[str, ...] = ()
+    probabilities: npt.NDArray[np.float64]
+    embeddings: tuple[FloatArray, ...]
+    answered_by: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,6 +138,8 @@ class TierClassifier:
             predicted=pooled.argmax(axis=1),
             tokens=np.rint(lengths * whole).astype(np.intp),  # counted on what was kept, scaled to what there was
             truncated=cut | (lengths > encoder.max_tokens),
+            probabilities=probabilities,
+            embeddings=tuple(embeddings),
             answered_by=(encoder.spec.kind,) * len(asks),
         )
 
@@ -153,13 +163,24 @@ def _pooled(probabilities: npt.NDArray[np.float64], class_scores: npt.NDArray[np
 
 def _replaced(one: Assessment, places: IntArray, other: Assessment) -> Assessment:
     """Return `one` with its rows at `places` taken from `other`."""
-    both = Assessment(one.sufficiency.copy(), one.predicted.copy(), one.tokens.copy(), one.truncated.copy())
-    for name in ("sufficiency", "predicted", "tokens", "truncated"):
-        getattr(both, name)[places] = getattr(other, name)
-    by = list(one.answered_by)
-    for place, kind in zip(places.tolist(), other.answered_by, strict=True):
-        by[place] = kind
-    return replace(both, answered_by=tuple(by))
+    embeddings, answered_by = list(one.embeddings), list(one.answered_by)
+    for place, embedding, kind in zip(places.tolist(), other.embeddings, other.answered_by, strict=True):
+        embeddings[place], answered_by[place] = embedding, kind
+    return Assessment(
+        sufficiency=_put(one.sufficiency, places, other.sufficiency),
+        predicted=_put(one.predicted, places, other.predicted),
+        tokens=_put(one.tokens, places, other.tokens),
+        truncated=_put(one.truncated, places, other.truncated),
+        probabilities=_put(one.probabilities, places, other.probabilities),
+        embeddings=tuple(embeddings),
+        answered_by=tuple(answered_by),
+    )
+
+
+def _put(one: npt.NDArray[T], places: IntArray, other: npt.NDArray[T]) -> npt.NDArray[T]:
+    both = one.copy()
+    both[places] = other
+    return both
 
 
 def label_scores(n_tiers: int) -> npt.NDArray[np.float64]:

@@ -13,11 +13,12 @@ import hashlib
 from collections import deque
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from cachetools import LRUCache
 
 from learnedrouter.ask import Ask
+from learnedrouter.classifier.features import FloatArray
 from learnedrouter.classifier.model import Assessment, TierClassifier
 from learnedrouter.errors import Overloaded
 
@@ -37,6 +38,10 @@ class Judgement:
         The tier that is most likely the cheapest acceptable one.
     tokens, truncated
         Length of the ask in the encoder's tokens, and whether it was cut.
+    probabilities : (n_classes,)
+        Of the classes that the classifier was trained on.
+    embedding : (dimension,)
+        What the encoder made of the ask.
     encoder
         The kind of encoder whose head answered.
     """
@@ -45,7 +50,9 @@ class Judgement:
     predicted: int
     tokens: int
     truncated: bool
-    encoder: str = ""
+    probabilities: tuple[float, ...]
+    embedding: FloatArray = field(repr=False, compare=False)
+    encoder: str
 
 
 def judge(classifier: TierClassifier, ask: Ask) -> Judgement:
@@ -146,16 +153,11 @@ class ClassifierWorker:
 
 
 def _judgements(assessment: Assessment) -> list[Judgement]:
+    columns = (assessment.sufficiency, assessment.predicted, assessment.tokens, assessment.truncated, assessment.probabilities)
+    rows = zip(*(column.tolist() for column in columns), assessment.embeddings, assessment.answered_by, strict=True)
     return [
-        Judgement(tuple(sufficiency), predicted, tokens, truncated, encoder)
-        for sufficiency, predicted, tokens, truncated, encoder in zip(
-            assessment.sufficiency.tolist(),
-            assessment.predicted.tolist(),
-            assessment.tokens.tolist(),
-            assessment.truncated.tolist(),
-            assessment.answered_by,
-            strict=True,
-        )
+        Judgement(tuple(sufficiency), predicted, tokens, truncated, tuple(probabilities), embedding, encoder)
+        for sufficiency, predicted, tokens, truncated, probabilities, embedding, encoder in rows
     ]
 
 
