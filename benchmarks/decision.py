@@ -4,8 +4,8 @@
 
 Asks are made of the words of the project's own test prompts. Times are of extracting the ask, embedding, features and head, one request
 at a time on one core, in a process of its own for each artefact that has loaded nothing but what serving needs. Without names, every
-artefact in ``models/`` is measured; `learnedrouter train --encoder static --out models/static` makes another. Times are processor time: one thread works, and
-neighbours on the machine hardly move it.
+artefact in ``models/`` is measured; ``learnedrouter train --encoder static --out models/static`` makes another. Times are processor
+time: one thread works, and neighbours on the machine hardly move it.
 """
 
 import json

@@ -6,12 +6,14 @@ tiers that the caller allows hold for fallbacks too: whoever caps the tier caps 
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from decimal import Decimal
 from typing import Literal
 
-from learnedrouter.chat import ChatRequest, Dialect, Usage
+from learnedrouter.chat import ANYBODY, Caller, ChatRequest, Dialect, Usage
 from learnedrouter.dialects.crossing import cannot_cross
 from learnedrouter.errors import InputError, RequestError
+from learnedrouter.events import Asked
 from learnedrouter.pricing import Price
 from learnedrouter.providers.bodies import Link, refused_parameter
 from learnedrouter.tiers import Decision, Ladder
@@ -58,13 +60,16 @@ class RouteOptions:
     threshold
         In place of the artefact's.
     max_cost_usd
-        Models that are expected to cost more are not tried.
+        Models that are expected to cost more, or whose price is unknown, are not tried; nor is a better answer asked for that
+        would make both together dearer.
     model
         Forces a model, by its configured name; no other takes over.
     fallback
         Off: nobody but the first model is asked.
     conversation_id
         The caller's name for the conversation that the request goes on with.
+    caller
+        Who asks.
     """
 
     tier: str | None = None
@@ -75,6 +80,7 @@ class RouteOptions:
     model: str | None = None
     fallback: Literal["on", "off"] = "on"
     conversation_id: str | None = None
+    caller: Caller = ANYBODY
 
     def allowed(self, ladder: Ladder) -> range:
         """Return the allowed tiers.
@@ -104,21 +110,30 @@ class Plan:
     ----------
     id
         The request's id.
+    cheapest
+        The models of the cheapest tier that can serve it, in order.
     estimated_cost_usd
         With the first model; None where its price is unknown.
     conversation
         What its conversation is known by.
     author
         The model that answered last in it, where that is known.
+    at
+        When the request came, in UTC.
+    asked
+        What was asked.
     """
 
     id: str
     decision: Decision
     models: tuple[RoutedModel, ...]
+    cheapest: tuple[RoutedModel, ...]
     estimated_cost_usd: Decimal | None
     decision_seconds: float
     conversation: str
     author: str | None
+    at: datetime
+    asked: Asked
 
 
 @dataclass(frozen=True, slots=True)
@@ -168,6 +183,11 @@ def estimated_cost(model: RoutedModel, request: ChatRequest, expected_output_tok
     """Return what a request is likely to cost with `model`, in USD, or None where its price is unknown."""
     output = min(request.needs.output_tokens or expected_output_tokens, model.link.max_output_tokens)
     return model.price.cost(Usage(request.input_tokens_estimate, output_tokens=output)) if model.price else None
+
+
+def has_room(limit_usd: Decimal | None, billed_usd: Decimal | None, estimate_usd: Decimal | None) -> bool:
+    """Return whether a request that was billed for one answer may be billed for another; with an unknown sum, only without a limit."""
+    return limit_usd is None or (billed_usd is not None and estimate_usd is not None and billed_usd + estimate_usd <= limit_usd)
 
 
 def in_order(models: Sequence[RoutedModel], tier: int, ladder: Ladder) -> tuple[RoutedModel, ...]:

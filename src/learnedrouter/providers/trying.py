@@ -16,17 +16,19 @@ import asyncio
 import time
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
+from decimal import Decimal
 from typing import TypeVar
 
 from purgatory.domain.model import OpenedState
 
-from learnedrouter.chat import ModelRef
+from learnedrouter.chat import ModelRef, Usage
 from learnedrouter.errors import NoModelAnswered, ProviderDenied, ProviderError, ProviderRejected, RequestError
 from learnedrouter.providers.bodies import Link
 
 Answer = TypeVar("Answer")
 
 CIRCUIT_OPEN, DEADLINE, DENIED_BEFORE, CANNOT_CROSS = "circuit_open", "deadline", "denied_before", "cannot_cross"
+OVER_BUDGET = "over_budget"
 """Outcomes of attempts that never reached a provider."""
 
 MAX_WAITS = 2
@@ -35,9 +37,27 @@ MAX_WAITS = 2
 LEAST_WAIT_SECONDS = 0.05
 
 
+NOT_ASKED = frozenset({CIRCUIT_OPEN, DEADLINE, DENIED_BEFORE, CANNOT_CROSS, OVER_BUDGET})
+
+Covers = Callable[[Link], Awaitable[bool]]
+"""Asked before each call whether there is money for it."""
+
+
 @dataclass(frozen=True, slots=True)
 class Attempt:
-    """What became of one model of a chain; `outcome` is ``ok`` or the code of what went wrong."""
+    """What became of one model of a chain; `outcome` is ``ok`` or the code of what went wrong.
+
+    Parameters
+    ----------
+    usage
+        Tokens billed, as far as the provider told; None where it told nothing.
+    cost_usd
+        What they cost; None where tokens or price are unknown.
+    price_source
+        Where the price comes from; empty where there is none.
+    asked_at
+        When the model was asked, in seconds since 1970; None where it was not.
+    """
 
     ref: ModelRef
     tier: str
@@ -45,6 +65,16 @@ class Attempt:
     status: int | None
     message: str
     duration_ms: float
+    usage: Usage | None = None
+    cost_usd: Decimal | None = None
+    price_source: str = ""
+    asked_at: float | None = None
+
+    @property
+    def unaccounted(self) -> bool:
+        """Whether it may have cost money that nobody told us: the model was asked, did not refuse, and the cost is unknown."""
+        refused = self.status is not None and self.status >= 400 and self.usage is None
+        return self.cost_usd is None and self.outcome not in NOT_ASKED and not refused
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +86,11 @@ class Tried:
 
 
 async def first_answer(
-    links: Sequence[Link], call: Callable[[Link, float], Awaitable[Answer]], *, deadline_seconds: float
+    links: Sequence[Link],
+    call: Callable[[Link, float], Awaitable[Answer]],
+    *,
+    deadline_seconds: float,
+    covers: Covers | None = None,
 ) -> tuple[Answer, Tried]:
     """Return what `call` gives for the first link for which it gives anything.
 
@@ -68,6 +102,8 @@ async def first_answer(
         Asks a link, given the seconds that it may take; raises `ProviderError`, `RequestError` or `OpenedState`.
     deadline_seconds
         For all of it together.
+    covers
+        Asked before each call; a link that it declines is passed over.
 
     Raises
     ------
@@ -76,7 +112,7 @@ async def first_answer(
     NoModelAnswered
         Every link failed, or the deadline passed.
     """
-    tries = _Tries(time.monotonic() + deadline_seconds)
+    tries = _Tries(time.monotonic() + deadline_seconds, covers)
     for waits in range(MAX_WAITS + 1):
         for link in links:
             if (answer := await tries.ask(link, call)) is not None:
@@ -93,8 +129,8 @@ async def first_answer(
 class _Tries:
     """What became of the links so far; `ends` and `ready_at` are times of the monotonic clock."""
 
-    def __init__(self, ends: float) -> None:
-        self._ends = ends
+    def __init__(self, ends: float, covers: Covers | None) -> None:
+        self._ends, self._covers = ends, covers
         self.attempts: list[Attempt] = []
         self.cause: ProviderError | None = None
         self.ready_at: dict[Link, float] = {}
@@ -108,6 +144,9 @@ class _Tries:
         if left <= 0 or link.ref.provider in self._denied:
             self._note(link, DEADLINE if left <= 0 else DENIED_BEFORE, "not tried")
             return None
+        if self._covers and not await self._covers(link):
+            self._note(link, OVER_BUDGET, "not tried: a budget does not cover it")
+            return None
         try:
             answer = await call(link, min(left, link.timeout_seconds))
         except OpenedState:
@@ -117,7 +156,7 @@ class _Tries:
             self._note(link, CANNOT_CROSS, str(error))
         except ProviderError as error:
             self.cause = error
-            self._note(link, error.code, str(error), error.status, began)
+            self._note(link, error.code, str(error), error.status, began, error.usage)
             if isinstance(error, ProviderDenied):
                 self._denied.add(link.ref.provider)
             if error.retry_after_seconds is not None:
@@ -140,6 +179,15 @@ class _Tries:
         message = f"no model answered: {'; '.join(said) or 'none is configured'}"
         return NoModelAnswered(message, attempts=self.attempts, cause=self.cause)
 
-    def _note(self, link: Link, outcome: str, message: str, status: int | None = None, began: float | None = None) -> None:
-        duration_ms = 0.0 if began is None else (time.monotonic() - began) * 1000
-        self.attempts.append(Attempt(link.ref, link.tier, outcome, status, message, duration_ms))
+    def _note(
+        self,
+        link: Link,
+        outcome: str,
+        message: str,
+        status: int | None = None,
+        began: float | None = None,
+        usage: Usage | None = None,
+    ) -> None:
+        duration_seconds = 0.0 if began is None else time.monotonic() - began
+        asked_at = None if began is None else time.time() - duration_seconds
+        self.attempts.append(Attempt(link.ref, link.tier, outcome, status, message, duration_seconds * 1000, usage, asked_at=asked_at))

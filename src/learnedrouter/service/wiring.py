@@ -1,11 +1,12 @@
 """From settings to a router: the one place where parts are chosen and put together."""
 
 from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING
 
 from learnedrouter.chat import Dialect, ModelRef
 from learnedrouter.classifier import artifact
 from learnedrouter.classifier.worker import ClassifierWorker
-from learnedrouter.config import Settings
+from learnedrouter.config import LedgerSettings, Settings
 from learnedrouter.conversations import ConversationMode, Conversations
 from learnedrouter.errors import ConfigError
 from learnedrouter.planning import RoutedModel
@@ -16,6 +17,12 @@ from learnedrouter.providers.fallback import FallbackChain
 from learnedrouter.providers.offline import OfflineProvider
 from learnedrouter.providers.openai import OpenAIProvider
 from learnedrouter.router import Limits, Router, Sink
+from learnedrouter.sinks.ledger.database import engine_for
+from learnedrouter.sinks.ledger.sink import Ledger, Watch
+from learnedrouter.sinks.ledger.store import Store
+
+if TYPE_CHECKING:
+    from learnedrouter.budgets.gate import Gate
 
 _KINDS: Mapping[str, Callable[[str, str | None], Provider]] = {"openai": OpenAIProvider, "anthropic": AnthropicProvider}
 
@@ -48,8 +55,40 @@ def make_router(settings: Settings, sinks: Sequence[Sink]) -> Router:
     conversations = Conversations(
         ConversationMode(kept.mode), size=kept.size, idle_seconds=kept.idle_seconds, forget_seconds=kept.forget_seconds
     )
+    gate = make_gate(settings)
+    told = (*sinks, gate) if gate else sinks
     worker = ClassifierWorker(classifier, queue=settings.classifier.queue, remembered=settings.classifier.remembered)
-    return Router(worker, make_models(settings), chain, sinks, limits, conversations)
+    return Router(worker, make_models(settings), chain, told, limits, conversations, gate)
+
+
+def make_gate(settings: Settings) -> "Gate | None":
+    """Return what lets requests in as far as budgets go; None, and no database, where there are none."""
+    if not settings.budgets:
+        return None
+    from learnedrouter.budgets.opening import open_gate  # imported on use: without budgets, nothing of it is loaded
+
+    return open_gate(settings)
+
+
+def make_ledger(settings: LedgerSettings, watch: Watch) -> Ledger | None:
+    """Return the ledger, not yet started; None where it is switched off.
+
+    Raises
+    ------
+    ConfigError
+        Its database is none that can be used.
+    """
+    if not settings.enabled:
+        return None
+    engine = engine_for(settings.url, wait_seconds=settings.wait_seconds, synchronous=settings.synchronous)
+    return Ledger(
+        Store(engine),
+        watch,
+        capture=settings.capture,
+        queue_rows=settings.queue_rows,
+        wait_seconds=settings.wait_seconds,
+        keep_days=settings.keep_days,
+    )
 
 
 def make_providers(settings: Settings) -> Mapping[str, Provider]:
