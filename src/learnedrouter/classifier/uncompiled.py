@@ -4,6 +4,7 @@ Slow to start, slow to decide, and heavy; it needs the extra ``train`` installed
 """
 
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
@@ -38,7 +39,8 @@ class UncompiledEncoder:
             self._model = SentenceTransformer(str(folder / MODEL), device="cpu", local_files_only=True)
         except (OSError, ValueError, KeyError, RuntimeError) as error:
             raise ArtifactError(f"{folder}: not a sentence-transformers model ({error})") from error
-        self._model.max_seq_length = self.spec.max_tokens
+        with suppress(AttributeError):  # a model that is no transformer may read everything, and cannot be told otherwise
+            self._model.max_seq_length = self.spec.max_tokens
 
     @property
     def dimension(self) -> int:
@@ -53,7 +55,7 @@ class UncompiledEncoder:
     def encode(self, texts: Sequence[str]) -> tuple[FloatArray, IntArray]:
         """See `Encoder.encode`; of a long text the model reads the head alone, and its length is given as what was read."""
         vectors = self._model.encode(list(texts), normalize_embeddings=True, show_progress_bar=False)
-        features = self._model.tokenize(list(texts))
+        features = self._model.preprocess(list(texts))
         mask = features.get("attention_mask")
         lengths = mask.sum(dim=1).numpy() if mask is not None else np.array([len(text.split()) for text in texts])
         return np.asarray(vectors, dtype=np.float32).reshape(len(texts), -1), lengths.astype(np.intp)

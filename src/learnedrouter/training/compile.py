@@ -18,6 +18,10 @@ MIN_COSINE = 0.999
 """What a compiled fp32 encoder must reach against sentence-transformers on every text; rounding alone stays above 0.99999."""
 
 
+_ENDLESS = 1_000_000
+"""Tokens that a model reads which sets no limit."""
+
+
 class _Sentence(torch.nn.Module):
     """A sentence-transformers model as a plain function of tensors, pooling and normalisation included."""
 
@@ -38,9 +42,8 @@ def compile_transformer(model: SentenceTransformer, source: str, folder: Path, p
         for path in folder.iterdir():
             path.unlink()
         model.save(str(folder / MODEL), create_model_card=False)
-        EncoderSpec(
-            "sentence-transformers", source, int(model.get_embedding_dimension() or 0), int(model.max_seq_length or 512), "fp32"
-        ).save(folder)
+        max_tokens = int(min(model.max_seq_length or 512, _ENDLESS))
+        EncoderSpec("sentence-transformers", source, int(model.get_embedding_dimension() or 0), max_tokens, "fp32").save(folder)
         return UncompiledEncoder(folder), str(error)
 
 

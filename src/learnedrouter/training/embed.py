@@ -4,6 +4,7 @@ import hashlib
 import os
 import tempfile
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
@@ -56,7 +57,8 @@ def load_model(name: str, max_tokens: int) -> SentenceTransformer:
     except (OSError, ValueError) as error:
         reason = str(error).splitlines()[0]
         raise InputError(f"encoder {name!r}: not a sentence-transformers model that can be loaded here ({reason})") from error
-    model.max_seq_length = min(max_tokens, model.max_seq_length or max_tokens)
+    with suppress(AttributeError):  # a model that is no transformer may read everything, and cannot be told otherwise
+        model.max_seq_length = min(max_tokens, model.max_seq_length or max_tokens)
     return model
 
 
