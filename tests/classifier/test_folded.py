@@ -66,8 +66,8 @@ def test_it_is_saved_and_loaded(tmp_path: Path) -> None:
     "arrays",
     [
         {"weights": np.ones((3, 2))},
-        {"weights": np.ones(3), "offset": np.ones(2)},
-        {"weights": np.full((3, 2), np.nan), "offset": np.ones(2)},
+        {"weights": np.ones(3), "offset": np.ones(2), "temperature": 1.0},
+        {"weights": np.full((3, 2), np.nan), "offset": np.ones(2), "temperature": 1.0},
     ],
 )
 def test_what_is_no_folded_head_is_refused(tmp_path: Path, arrays: dict[str, np.ndarray]) -> None:

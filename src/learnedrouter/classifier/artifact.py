@@ -5,8 +5,10 @@
         head.joblib      the fitted scikit-learn head
         head.npz         the same head folded into one affine map; what serves, so that serving needs no scikit-learn
         encoder/         the compiled encoder
+        familiarity.npz  what familiar requests look like; artefacts of older versions lack it
+        seen.npy         fingerprints of the rows it was fitted on, so that nobody evaluates on them
+        tuned.npy        those of the rows that ``tune --write`` solved its threshold on since
         first/           a cascade's first stage: encoder and head of its own
-        seen.npy         fingerprints of the rows it was fitted or tuned on, so that nobody evaluates on them
         README.md        the model card
 
 Saving is whole or not at all. Loading checks the manifest, then every file's sha256; the folded head is plain numbers, and a
@@ -22,7 +24,7 @@ import shutil
 import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -31,14 +33,16 @@ import numpy as np
 import numpy.typing as npt
 
 from learnedrouter.classifier.encoder import load_encoder
+from learnedrouter.classifier.familiarity import Familiarity
 from learnedrouter.classifier.features import FEATURES
 from learnedrouter.classifier.folded import FOLDED, HEAD, FoldedHead
-from learnedrouter.classifier.model import FirstStage, Head, TierClassifier
+from learnedrouter.classifier.model import DEFAULT_ACCEPT, FirstStage, Head, TierClassifier
 from learnedrouter.errors import ArtifactError, InputError
 from learnedrouter.tiers import Ladder
 
 FORMAT = 1
 MANIFEST, ENCODER, FIRST, SEEN, CARD = "manifest.json", "encoder", "first", "seen.npy", "README.md"
+FAMILIARITY, TUNED = "familiarity.npz", "tuned.npy"
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,11 +119,17 @@ def staged(folder: Path) -> Iterator[Path]:
 
 def seal(stage: Path, name: str, **contents: Any) -> Manifest:
     """Write the manifest over the files that lie in `stage`; `contents` are the manifest's other fields."""
+    unsealed = Manifest(format=FORMAT, name=name, features=tuple(FEATURES), libraries=libraries(), files={}, **contents)
+    return reseal(stage, unsealed, unsealed.threshold)
+
+
+def reseal(stage: Path, manifest: Manifest, threshold: Mapping[str, Any]) -> Manifest:
+    """Write the manifest over the files that lie in `stage`, with another threshold; it is a version of its own."""
     files = {str(path.relative_to(stage)): _sha256(path) for path in sorted(stage.rglob("*")) if path.is_file()}
     digest = hashlib.sha256(json.dumps(files, sort_keys=True).encode()).hexdigest()[:8]
-    manifest = Manifest(format=FORMAT, name=f"{name}@{digest}", features=tuple(FEATURES), libraries=libraries(), files=files, **contents)
-    (stage / MANIFEST).write_text(json.dumps(asdict(manifest), indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
-    return manifest
+    sealed = replace(manifest, name=f"{manifest.name.partition('@')[0]}@{digest}", threshold=threshold, files=files)
+    (stage / MANIFEST).write_text(json.dumps(asdict(sealed), indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+    return sealed
 
 
 def load(folder: Path) -> TierClassifier:
@@ -140,7 +150,8 @@ def load(folder: Path) -> TierClassifier:
         class_scores = np.array(manifest.class_scores, dtype=np.float64)
         threshold = float(manifest.threshold["value"])
         switch = float(manifest.cascade["switch"]) if f"{FIRST}/{ENCODER}/encoder.json" in manifest.files else None
-    except (InputError, KeyError, ValueError, TypeError) as error:
+        accept = float(manifest.data.get("accept", DEFAULT_ACCEPT))
+    except (InputError, KeyError, ValueError, TypeError, AttributeError) as error:
         raise ArtifactError(f"{folder / MANIFEST}: not usable ({error})") from error
     if class_scores.ndim != 2 or class_scores.shape[1] != len(ladder) or not 0 <= threshold <= 1:
         raise ArtifactError(
@@ -149,7 +160,9 @@ def load(folder: Path) -> TierClassifier:
     first = None
     if switch is not None:
         first = FirstStage(load_encoder(folder / FIRST / ENCODER), _serving_head(folder, manifest, FIRST), switch)
-    return TierClassifier(ladder, encoder, _serving_head(folder, manifest), class_scores, threshold, manifest.name, first)
+    familiarity = Familiarity.load(folder / FAMILIARITY) if FAMILIARITY in manifest.files else None
+    head = _serving_head(folder, manifest)
+    return TierClassifier(ladder, encoder, head, class_scores, threshold, manifest.name, familiarity, accept, first)
 
 
 def read_manifest(folder: Path) -> Manifest:
@@ -212,8 +225,14 @@ def _serving_head(folder: Path, manifest: Manifest, part: str = ".") -> Head:
 
 
 def load_seen(folder: Path) -> npt.NDArray[np.uint64]:
-    """Return the fingerprints of the rows that the artefact was fitted or tuned on, sorted."""
+    """Return the fingerprints of the rows that the artefact was fitted on, its first threshold included, sorted."""
     return np.asarray(np.load(folder / SEEN, allow_pickle=False), dtype=np.uint64)
+
+
+def load_tuned(folder: Path) -> npt.NDArray[np.uint64]:
+    """Return the fingerprints of the rows that later thresholds were solved on, sorted; there may be none."""
+    path = folder / TUNED
+    return np.asarray(np.load(path, allow_pickle=False), dtype=np.uint64) if path.is_file() else np.empty(0, dtype=np.uint64)
 
 
 def _sha256(path: Path) -> str:

@@ -33,10 +33,13 @@ class FoldedHead:
         Scaling, coefficients and temperature in one.
     offset : (n_classes,)
         Likewise.
+    temperature
+        The factor that calibration put on the logits, contained in both.
     """
 
     weights: npt.NDArray[np.float64]
     offset: npt.NDArray[np.float64]
+    temperature: float = 1.0
 
     def predict_proba(self, features: FloatArray) -> npt.NDArray[np.float64]:
         """Return class probabilities, ``(n, n_classes)``, for features ``(n, n_features)``."""
@@ -46,9 +49,13 @@ class FoldedHead:
         logits /= logits.sum(axis=1, keepdims=True)
         return logits
 
+    def uncalibrated(self) -> "FoldedHead":
+        """Return the head as it was before calibration."""
+        return FoldedHead(self.weights / self.temperature, self.offset / self.temperature)
+
     def save(self, path: Path) -> None:
         """Write the numbers to `path`."""
-        np.savez(path, weights=self.weights, offset=self.offset)
+        np.savez(path, weights=self.weights, offset=self.offset, temperature=self.temperature)
 
     @classmethod
     def load(cls, path: Path) -> "FoldedHead":
@@ -61,12 +68,12 @@ class FoldedHead:
         """
         try:
             with np.load(path, allow_pickle=False) as stored:
-                weights, offset = stored["weights"], stored["offset"]
-        except (OSError, ValueError, KeyError, EOFError, BadZipFile) as error:
+                weights, offset, temperature = stored["weights"], stored["offset"], float(stored["temperature"])
+        except (OSError, ValueError, TypeError, KeyError, EOFError, BadZipFile) as error:
             raise ArtifactError(f"{path}: not a folded head ({type(error).__name__}: {error})") from error
         if weights.ndim != 2 or offset.shape != weights.shape[1:] or not (np.isfinite(weights).all() and np.isfinite(offset).all()):
             raise ArtifactError(f"{path}: not a folded head (weights {weights.shape}, offset {offset.shape})")
-        return cls(weights.astype(np.float64), offset.astype(np.float64))
+        return cls(weights.astype(np.float64), offset.astype(np.float64), temperature)
 
 
 def fold(head: Any) -> FoldedHead | None:
@@ -90,7 +97,7 @@ def fold(head: Any) -> FoldedHead | None:
             weights, offset = np.hstack([-weights, weights]), np.concatenate([-offset, offset])
         weights = weights * scale[:, None]
         beta = float(temperature.beta_)
-        folded = FoldedHead(beta * weights, beta * (offset - mean @ weights))
+        folded = FoldedHead(beta * weights, beta * (offset - mean @ weights), beta)
         probe = _probe(passed, scaler.mean_, scaler.scale_)
         same = np.allclose(folded.predict_proba(probe), head.predict_proba(probe), rtol=0, atol=PARITY)
     except (AttributeError, TypeError, ValueError):

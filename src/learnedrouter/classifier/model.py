@@ -9,8 +9,12 @@ import numpy.typing as npt
 
 from learnedrouter.ask import Ask
 from learnedrouter.classifier.encoder import Encoder
+from learnedrouter.classifier.familiarity import Familiarity
 from learnedrouter.classifier.features import FloatArray, IntArray, join, structural
-from learnedrouter.tiers import Ladder
+from learnedrouter.tiers import TOLERANCE, Ladder
+
+DEFAULT_ACCEPT = 0.5
+"""The score from which an answer counts as acceptable: for right or wrong any value will do."""
 
 T = TypeVar("T", bound=np.generic)
 
@@ -36,6 +40,8 @@ class Assessment:
         Length of what was read, in the encoder's tokens, before any cut.
     truncated : (n,)
         Whether it was cut, by characters or by the encoder.
+    unfamiliar : (n,)
+        Whether it is unlike everything in training, so that nothing above is to be believed.
     probabilities : (n, n_classes)
         Of the classes that it was trained on; ``probabilities @ class_scores`` is the sufficiency.
     embeddings : n of (dimension,)
@@ -48,9 +54,20 @@ class Assessment:
     predicted: IntArray
     tokens: IntArray
     truncated: npt.NDArray[np.bool_]
+    unfamiliar: npt.NDArray[np.bool_]
     probabilities: npt.NDArray[np.float64]
     embeddings: tuple[FloatArray, ...]
     answered_by: tuple[str, ...]
+
+    @property
+    def believed(self) -> npt.NDArray[np.float64]:
+        """Sufficiency as routing believes it, ``(n, n_tiers)``.
+
+        That of an unfamiliar request is no evidence: it goes to the highest tier that is allowed. So its tiers stand apart by
+        more than any threshold forgives.
+        """
+        climbing = 2.0 * np.arange(self.sufficiency.shape[1])
+        return np.where(self.unfamiliar[:, None], climbing, self.sufficiency)
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,6 +106,10 @@ class TierClassifier:
         What `training.threshold` solved for.
     name
         Name and version, as answers and bills show it.
+    familiarity
+        What familiar requests look like; without it none is unfamiliar.
+    accept
+        The score from which an answer counted as acceptable in training.
     first
         Asked first, in a cascade; None where there is none.
     """
@@ -99,6 +120,8 @@ class TierClassifier:
     class_scores: npt.NDArray[np.float64]
     threshold: float
     name: str
+    familiarity: Familiarity | None = None
+    accept: float = DEFAULT_ACCEPT
     first: FirstStage | None = None
 
     def assess(self, asks: Sequence[Ask]) -> Assessment:
@@ -132,31 +155,42 @@ class TierClassifier:
         probabilities = head.predict_proba(join(embeddings, structural(asks)))
         cut = np.array([ask.truncated for ask in asks], dtype=np.bool_)
         whole = np.array([ask.characters / max(len(ask.text), 1) for ask in asks])
-        pooled = _pooled(probabilities, self.class_scores)
+        pooled = _pooled(probabilities, self.class_scores, self.accept)
         return pooled, Assessment(
             sufficiency=probabilities @ self.class_scores,
             predicted=pooled.argmax(axis=1),
             tokens=np.rint(lengths * whole).astype(np.intp),  # counted on what was kept, scaled to what there was
             truncated=cut | (lengths > encoder.max_tokens),
+            unfamiliar=self.familiarity.unfamiliar(asks) if self.familiarity else np.zeros(len(asks), dtype=np.bool_),
             probabilities=probabilities,
             embeddings=tuple(embeddings),
             answered_by=(encoder.spec.kind,) * len(asks),
         )
 
 
-def predict(probabilities: npt.NDArray[np.float64], class_scores: npt.NDArray[np.float64]) -> IntArray:
+def predict(probabilities: npt.NDArray[np.float64], class_scores: npt.NDArray[np.float64], accept: float = DEFAULT_ACCEPT) -> IntArray:
     """Return the tier that is most likely needed, ``(n,)``.
 
-    A class needs the cheapest of the tiers that score best on it; classes that need the same tier pool their
-    probability. For labels that is the most probable label.
+    A class needs the cheapest tier whose score on it is acceptable, so that 0.96 where a cheaper tier has 0.95 is no need; a class
+    that no tier solves needs the cheapest. Classes that need the same tier pool their probability. For labels that is the most
+    probable label.
+
+    Parameters
+    ----------
+    probabilities : (n, n_classes)
+    class_scores : (n_classes, n_tiers)
+        See `TierClassifier`.
+    accept
+        The score from which an answer is acceptable.
     """
-    most_likely: IntArray = _pooled(probabilities, class_scores).argmax(axis=1)
+    most_likely: IntArray = _pooled(probabilities, class_scores, accept).argmax(axis=1)
     return most_likely
 
 
-def _pooled(probabilities: npt.NDArray[np.float64], class_scores: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+def _pooled(probabilities: npt.NDArray[np.float64], class_scores: npt.NDArray[np.float64], accept: float) -> npt.NDArray[np.float64]:
+    """Return the probability of each tier to be the one needed, ``(n, n_tiers)``; see `predict`."""
     pooled = np.zeros((len(probabilities), class_scores.shape[1]))
-    for column, tier in enumerate(class_scores.argmax(axis=1)):
+    for column, tier in enumerate((class_scores >= accept - TOLERANCE).argmax(axis=1)):
         pooled[:, tier] += probabilities[:, column]
     return pooled
 
@@ -171,6 +205,7 @@ def _replaced(one: Assessment, places: IntArray, other: Assessment) -> Assessmen
         predicted=_put(one.predicted, places, other.predicted),
         tokens=_put(one.tokens, places, other.tokens),
         truncated=_put(one.truncated, places, other.truncated),
+        unfamiliar=_put(one.unfamiliar, places, other.unfamiliar),
         probabilities=_put(one.probabilities, places, other.probabilities),
         embeddings=tuple(embeddings),
         answered_by=tuple(answered_by),

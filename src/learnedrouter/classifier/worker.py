@@ -38,6 +38,8 @@ class Judgement:
         The tier that is most likely the cheapest acceptable one.
     tokens, truncated
         Length of the ask in the encoder's tokens, and whether it was cut.
+    unfamiliar
+        Whether it is unlike everything in training.
     probabilities : (n_classes,)
         Of the classes that the classifier was trained on.
     embedding : (dimension,)
@@ -50,6 +52,7 @@ class Judgement:
     predicted: int
     tokens: int
     truncated: bool
+    unfamiliar: bool
     probabilities: tuple[float, ...]
     embedding: FloatArray = field(repr=False, compare=False)
     encoder: str
@@ -153,11 +156,12 @@ class ClassifierWorker:
 
 
 def _judgements(assessment: Assessment) -> list[Judgement]:
-    columns = (assessment.sufficiency, assessment.predicted, assessment.tokens, assessment.truncated, assessment.probabilities)
-    rows = zip(*(column.tolist() for column in columns), assessment.embeddings, assessment.answered_by, strict=True)
+    told = assessment
+    columns = (told.sufficiency, told.predicted, told.tokens, told.truncated, told.unfamiliar, told.probabilities)
+    rows = zip(*(column.tolist() for column in columns), told.embeddings, told.answered_by, strict=True)
     return [
-        Judgement(tuple(sufficiency), predicted, tokens, truncated, tuple(probabilities), embedding, encoder)
-        for sufficiency, predicted, tokens, truncated, probabilities, embedding, encoder in rows
+        Judgement(tuple(sufficiency), predicted, tokens, truncated, unfamiliar, tuple(probabilities), embedding, encoder)
+        for sufficiency, predicted, tokens, truncated, unfamiliar, probabilities, embedding, encoder in rows
     ]
 
 

@@ -47,7 +47,7 @@ def configure_logging(settings: Settings) -> None:
         add_request,
         *([structlog.processors.format_exc_info] if as_json else []),
     ]
-    last: list[Processor] = [renderer, Redaction(secrets_of(dict(settings)))]
+    last: list[Processor] = [renderer, Redaction(secrets_of(dict(iter(settings))))]
     structlog.configure(
         processors=[*shared, *last],
         wrapper_class=structlog.make_filtering_bound_logger(wanted.level),

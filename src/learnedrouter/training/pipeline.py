@@ -9,9 +9,9 @@ from typing import Any, Literal, get_args
 import numpy as np
 
 from learnedrouter.classifier import artifact
-from learnedrouter.classifier.model import FirstStage, TierClassifier
+from learnedrouter.classifier.model import DEFAULT_ACCEPT, FirstStage, TierClassifier
 from learnedrouter.errors import InfeasibleError
-from learnedrouter.training import cascade, threshold
+from learnedrouter.training import cascade, threshold, unfamiliar
 from learnedrouter.training.card import model_card
 from learnedrouter.training.compile import Precision
 from learnedrouter.training.dataset import Split
@@ -120,7 +120,11 @@ def train(plan: TrainingPlan, progress: Progress) -> Trained:
         making = Making(task, model, plan.encoder, plan.precision, plan.seed, plan.cache, progress)
         with artifact.staged(plan.out) as folder:
             stage = static_stage(making, folder, plan.tokens) if plan.shape == "static" else transformer_stage(making, folder)
-            classifier = TierClassifier(task.ladder, stage.encoder, stage.head, task.class_scores, 0.0, plan.out.name)
+            familiarity = unfamiliar.fit(task.parts["train"].asks, task.parts["validation"].asks, plan.seed)
+            familiarity.save(folder / artifact.FAMILIARITY)
+            accept = float(task.about.get("accept", DEFAULT_ACCEPT))
+            name = plan.out.name
+            classifier = TierClassifier(task.ladder, stage.encoder, stage.head, task.class_scores, 0.0, name, familiarity, accept)
             about: Mapping[str, Any] = {}
             if plan.shape == "cascade":
                 classifier, about = _with_first(plan, making, classifier, folder)
@@ -191,8 +195,8 @@ def _encoder_shown(plan: TrainingPlan) -> str:
 
 def _solve(classifier: TierClassifier, examples: Examples) -> dict[str, Any]:
     """Return the threshold for the default promise; where that is infeasible, the highest threshold, and so it is said."""
-    sufficiency = classifier.assess(examples.asks).sufficiency
-    points = threshold.curve(sufficiency, examples.acceptable, threshold.DEFAULT_CONFIDENCE)
+    believed = classifier.assess(examples.asks).believed
+    points = threshold.curve(believed, examples.acceptable, threshold.DEFAULT_CONFIDENCE)
     promise = f"under-route at most {threshold.DEFAULT_MAX_UNDER_ROUTE:.0%} with {threshold.DEFAULT_CONFIDENCE:.0%} confidence"
     try:
         point = threshold.solve(points, threshold.DEFAULT_MAX_UNDER_ROUTE)
