@@ -13,6 +13,7 @@ from learnedrouter.tiers import Ladder
 if TYPE_CHECKING:  # at run time they are imported where they are used: a command that needs no training should start at once
     from learnedrouter.training.examples import Labels, Outcomes
     from learnedrouter.training.outcomes import OutcomeLadder
+    from learnedrouter.training.pipeline import Shape
 
 Artifact = Annotated[Path, typer.Option("--artifact", help="Folder of the artefact.")]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
@@ -24,6 +25,14 @@ ModelLadder = Annotated[
 ]
 Accept = Annotated[float | None, typer.Option("--accept", help="Score from which an outcome is acceptable: 0.5, or the artefact's.")]
 Encoder = Annotated[str, typer.Option("--encoder", help="onnx (all-MiniLM-L6-v2), or a sentence-transformers name or folder.")]
+ShapedEncoder = Annotated[
+    str,
+    typer.Option(
+        "--encoder",
+        help="onnx, static or cascade, made of all-MiniLM-L6-v2; of another sentence-transformers model: its name or folder (onnx), "
+        "static:NAME or cascade:NAME.",
+    ),
+]
 MaxTokens = Annotated[int, typer.Option("--max-tokens", help="What the encoder reads of an ask; of a longer one, head and tail.")]
 Seed = Annotated[int, typer.Option("--seed", help="Of everything random.")]
 Cache = Annotated[Path, typer.Option("--cache", help="Folder that keeps embeddings between trainings.")]
@@ -100,6 +109,17 @@ def encoder_name(option: str) -> str:
     from learnedrouter.training.embed import DEFAULT_MODEL
 
     return DEFAULT_MODEL if option == "onnx" else option
+
+
+def shaped_encoder(option: str) -> "tuple[Shape, str]":
+    """Return what ``train --encoder`` asks for: what is made, and of which sentence-transformers model."""
+    from learnedrouter.training.embed import DEFAULT_MODEL
+    from learnedrouter.training.pipeline import SHAPES
+
+    shape, _, source = option.partition(":")
+    if shape not in SHAPES:
+        return "onnx", option
+    return shape, source or DEFAULT_MODEL
 
 
 def _parsed(ladder: str | None) -> "OutcomeLadder | None":

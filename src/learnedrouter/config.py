@@ -66,6 +66,13 @@ class TierSettings(_Section):
     models: tuple[str, ...]
 
 
+class ClassifierSettings(_Section):
+    """How much may wait for the classifier, and how many of its judgements are remembered."""
+
+    queue: Positive = 256
+    remembered: Annotated[int, Field(ge=0)] = 10_000
+
+
 class BreakerSettings(_Section):
     """When a model's circuit breaker opens, and for how long."""
 
@@ -159,6 +166,7 @@ class Settings(BaseSettings):
     max_body_bytes: Positive = 10_485_760
     expected_output_tokens: Positive = 500
     explained_requests: Positive = 1_000
+    classifier: ClassifierSettings = ClassifierSettings()
     workers: Positive = 1
     shutdown_seconds: Positive = 30
     logging: LoggingSettings = LoggingSettings()

@@ -57,7 +57,8 @@ def make_router(settings: Settings, sinks: Sequence[Sink]) -> Router:
     )
     gate = make_gate(settings)
     told = (*sinks, gate) if gate else sinks
-    return Router(ClassifierWorker(classifier), make_models(settings), chain, told, limits, conversations, gate)
+    worker = ClassifierWorker(classifier, queue=settings.classifier.queue, remembered=settings.classifier.remembered)
+    return Router(worker, make_models(settings), chain, told, limits, conversations, gate)
 
 
 def make_gate(settings: Settings) -> "Gate | None":
