@@ -19,6 +19,6 @@ async def require_key(request: Request) -> None:
     shown = [token.strip()] if scheme.lower() == "bearer" else []
     if key := request.headers.get("x-api-key"):
         shown.append(key.strip())
-    if not service_state(request).keys.accept(shown):
+    if not (await service_state(request)).keys.accept(shown):
         found = "the key shown is not among" if shown else "no key shown; expected one of"
         raise RequestError(f"{found} the service's {CLIENT_KEYS_ENV} (as Authorization: Bearer, or as x-api-key)", status=401)
