@@ -138,7 +138,7 @@ def service(artifact: Path, upstream: int, *options: str) -> Iterator[Service]:
         command = [sys.executable, "-m", "learnedrouter", "serve", "--config", str(config), "--port", str(port), *options]
         began = time.perf_counter()
         with on_core(0), log.open("wb") as output:
-            process = subprocess.Popen(command, env=os.environ | {"BENCH_KEY": "bench"}, stderr=output, cwd=folder)
+            process = subprocess.Popen(command, env=os.environ | {"BENCH_KEY": "bench"}, stderr=output)
         try:
             while not ready(port):
                 if process.poll() is not None:
@@ -185,12 +185,16 @@ def asks() -> tuple[str, ...]:
 def send(cell: Cell) -> Result:
     """Return what came of a load, sent by a process of its own."""
     with on_core(1):
-        ran = subprocess.run([sys.executable, HERE / "load.py"], input=json.dumps(asdict(cell)), capture_output=True, text=True, check=False)
+        ran = subprocess.run(
+            [sys.executable, HERE / "load.py"], input=json.dumps(asdict(cell)), capture_output=True, text=True, check=False
+        )
     if ran.returncode:
         raise SystemExit(f"the load generator failed: {ran.stderr}")
     result = Result(**json.loads(ran.stdout))
     if result.failures or not result.requests_per_second:
-        raise SystemExit(f"{result.failures} requests failed, {result.requests_per_second:.0f} a second did not: {cell.model} at {cell.path}")
+        raise SystemExit(
+            f"{result.failures} requests failed, {result.requests_per_second:.0f} a second did not: {cell.model} at {cell.path}"
+        )
     return result
 
 

@@ -1,6 +1,7 @@
 """The application: loads the router when it starts, closes it when it ends."""
 
 import asyncio
+import gc
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 
@@ -52,8 +53,16 @@ def create_app(settings: Settings, on_failure: Callable[[LearnedRouterError], No
     return app
 
 
+def _settle() -> None:
+    """Take what is there by now, which stays, out of every later collection of garbage: looking through it all took a tenth of the time."""
+    gc.collect()
+    gc.freeze()
+
+
 async def _load(state: ServiceState, on_failure: Callable[[LearnedRouterError], None], load: MakeRouter) -> None:
     try:
-        state.router = await asyncio.to_thread(load, state.settings, (state.metrics, state.recent, LogSink()))
+        router = await asyncio.to_thread(load, state.settings, (state.metrics, state.recent, LogSink()))
+        await asyncio.to_thread(_settle)
+        state.router = router
     except LearnedRouterError as error:
         on_failure(error)
