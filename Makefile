@@ -28,8 +28,8 @@ demo: $(VENV)/serve  ## send a dozen varied requests to the running service
 evaluate: $(VENV)/train  ## judge ARTIFACT on the rows of DATA that it has not seen
 	$(BIN)/learnedrouter evaluate --artifact $(ARTIFACT) --data $(DATA)
 
-bench: $(VENV)/serve  ## how long a decision takes, by length
-	$(BIN)/python benchmarks/decision.py $(ARTIFACT)
+bench: $(VENV)/serve  ## what the service and a decision cost; kept in benchmarks/README.md
+	$(BIN)/python benchmarks $(ARTIFACT)
 
 notebooks: $(VENV)/dev  ## execute the notebooks in place, so that they show the present model
 	HF_HUB_OFFLINE=1 $(BIN)/pytest --nbmake --nbmake-timeout=900 --overwrite notebooks
