@@ -2,6 +2,9 @@
 
     python benchmarks/service.py [ARTIFACT] [--seconds 2]
 
+Times are in milliseconds, to the whole answer or to the first token. CPU is the service's processor time a request, in milliseconds: the one
+figure that neighbours on the machine hardly move.
+
 Provider, service and load generator are three processes, with the service on one core and the other two on another, where the machine has
 two. Every figure stands beside the same load sent directly to the provider in the same run.
 """
@@ -185,16 +188,13 @@ def asks() -> tuple[str, ...]:
 def send(cell: Cell) -> Result:
     """Return what came of a load, sent by a process of its own."""
     with on_core(1):
-        ran = subprocess.run(
-            [sys.executable, HERE / "load.py"], input=json.dumps(asdict(cell)), capture_output=True, text=True, check=False
-        )
+        command = [sys.executable, HERE / "load.py"]
+        ran = subprocess.run(command, input=json.dumps(asdict(cell)), capture_output=True, text=True, check=False)
     if ran.returncode:
         raise SystemExit(f"the load generator failed: {ran.stderr}")
     result = Result(**json.loads(ran.stdout))
     if result.failures or not result.requests_per_second:
-        raise SystemExit(
-            f"{result.failures} requests failed, {result.requests_per_second:.0f} a second did not: {cell.model} at {cell.path}"
-        )
+        raise SystemExit(f"{cell.model} at {cell.path}: {result.failures} of {result.answered} requests failed")
     return result
 
 
@@ -229,15 +229,19 @@ def table(lines: list[Line], running: Service) -> list[str]:
     return rows
 
 
+def report(artifact: Path, seconds: float) -> list[str]:
+    """Measure an artefact's service, and return the table in Markdown."""
+    with provider() as upstream, service(artifact, upstream) as running:
+        return table(list(measure(running, upstream, WAYS, seconds)), running)
+
+
 def main() -> None:
     """Measure, and print the table."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("artifact", nargs="?", type=Path, default=ROOT / "models" / "default")
     parser.add_argument("--seconds", type=float, default=2.0, help="of each load")
     options = parser.parse_args()
-    with provider() as upstream, service(options.artifact, upstream) as running:
-        lines = list(measure(running, upstream, WAYS, options.seconds))
-        print("\n".join(table(lines, running)))
+    print("\n".join(report(options.artifact, options.seconds)))
 
 
 if __name__ == "__main__":

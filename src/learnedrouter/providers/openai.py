@@ -48,9 +48,8 @@ class OpenAIProvider:
 
     def __init__(self, api_key: str, base_url: str | None = None, http_client: httpx2.AsyncClient | None = None) -> None:
         self._key = api_key
-        self._client = openai.AsyncOpenAI(
-            api_key=api_key, base_url=base_url, max_retries=0, http_client=http_client or openai.DefaultAioHttpClient()
-        )
+        client = http_client or openai.DefaultAioHttpClient()
+        self._client = openai.AsyncOpenAI(api_key=api_key, base_url=base_url, max_retries=0, http_client=client)
 
     async def complete(self, body: Mapping[str, Any], *, timeout_seconds: float, headers: Mapping[str, str] = NO_HEADERS) -> Completion:
         """See `Provider.complete`."""
