@@ -2,8 +2,8 @@
 
     python benchmarks/service.py [ARTIFACT] [--seconds 2]
 
-Times are in milliseconds, to the whole answer or to the first token. CPU is the service's processor time a request, in milliseconds: the one
-figure that neighbours on the machine hardly move.
+Times are in milliseconds, to the whole answer or to the first token. CPU is the service's processor time a request, in milliseconds:
+the one figure that neighbours on the machine hardly move.
 
 Provider, service and load generator are three processes, with the service on one core and the other two on another, where the machine has
 two. Every figure stands beside the same load sent directly to the provider in the same run.
@@ -194,7 +194,9 @@ def send(cell: Cell) -> Result:
         raise SystemExit(f"the load generator failed: {ran.stderr}")
     result = Result(**json.loads(ran.stdout))
     if result.failures or not result.requests_per_second:
-        raise SystemExit(f"{cell.model} at {cell.path}: {result.failures} of {result.answered} requests failed")
+        raise SystemExit(
+            f"{cell.model} at {cell.path}: {result.failures} of {result.answered} requests failed; too few for {cell.seconds} s?"
+        )
     return result
 
 
