@@ -53,5 +53,5 @@ $(VENV)/train: $(VENV)/serve
 	touch $@
 
 $(VENV)/dev: $(VENV)/train
-	$(INSTALL) '.[train,dev,parquet]'
+	$(INSTALL) '.[train,dev,otel,parquet]'
 	touch $@

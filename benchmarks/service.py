@@ -134,7 +134,7 @@ def service(artifact: Path, upstream: int, *options: str) -> Iterator[Service]:
     """Run ``learnedrouter serve`` in front of the local provider; gives it once it is ready."""
     with tempfile.TemporaryDirectory() as folder:
         config, log = Path(folder) / "router.toml", Path(folder) / "log"
-        config.write_text(router_toml(artifact, upstream), encoding="utf-8")
+        config.write_text(router_toml(artifact, upstream, Path(folder) / "ledger.db"), encoding="utf-8")
         with socket.socket() as bound:
             bound.bind(("127.0.0.1", 0))
             port = bound.getsockname()[1]
@@ -162,11 +162,11 @@ def ready(port: int) -> bool:
         return False
 
 
-def router_toml(artifact: Path, upstream: int) -> str:
-    """Return a configuration that has a model of OpenAI's dialect in each tier, and one of Anthropic's in the top tier."""
+def router_toml(artifact: Path, upstream: int, ledger: Path) -> str:
+    """Return a configuration with a ledger, that has a model of OpenAI's dialect in each tier, and one of Anthropic's in the top tier."""
     tiers = json.loads((artifact / "manifest.json").read_text(encoding="utf-8"))["ladder"]
     url = f"http://127.0.0.1:{upstream}"
-    lines = ["version = 1", f'artifact = "{artifact.resolve()}"']
+    lines = ["version = 1", f'artifact = "{artifact.resolve()}"', "[ledger]", f'url = "sqlite:///{ledger}"']
     for tier in tiers:
         names = [f"local-{tier}"] + (["local-anthropic"] if tier == tiers[-1] else [])
         lines += ["[[tiers]]", f'name = "{tier}"', f"models = {json.dumps(names)}"]

@@ -5,6 +5,7 @@ import os
 os.environ["HF_HUB_OFFLINE"] = "1"  # before anything imports the hub's client
 
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import pytest
 
@@ -14,6 +15,10 @@ from learnedrouter.config import Settings, load_settings
 from learnedrouter.tiers import DEFAULT_LADDER
 from learnedrouter.training.examples import Labels
 from learnedrouter.training.pipeline import TrainingPlan, train
+
+LEDGERS = TemporaryDirectory(prefix="learnedrouter-")
+"""Where services that are not told otherwise keep their ledgers, those in processes of their own included."""
+os.environ["LEARNEDROUTER_LEDGER__URL"] = f"sqlite:///{LEDGERS.name}/ledger.db"
 
 ROOT = Path(__file__).parents[1]
 ROWS_OF_EACH_SPLIT = {"train": 240, "validation": 120, "test": 60}

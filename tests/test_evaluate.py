@@ -15,7 +15,14 @@ def row(tier: int, place: int, text: str = "ask") -> LabelledRow:
 
 def assessment(probabilities: np.ndarray) -> Assessment:
     rows, scores = len(probabilities), label_scores(4)
-    return Assessment(probabilities @ scores, predict(probabilities, scores), np.ones(rows, dtype=np.intp), np.zeros(rows, dtype=np.bool_))
+    return Assessment(
+        sufficiency=probabilities @ scores,
+        predicted=predict(probabilities, scores),
+        tokens=np.ones(rows, dtype=np.intp),
+        truncated=np.zeros(rows, dtype=np.bool_),
+        probabilities=probabilities,
+        embeddings=np.zeros((rows, 0), dtype=np.float32),
+    )
 
 
 def test_a_perfect_classifier_has_perfect_figures() -> None:

@@ -60,6 +60,25 @@ class Needs:
 
 
 @dataclass(frozen=True, slots=True)
+class Caller:
+    """Who asks, and on whose account.
+
+    Parameters
+    ----------
+    key
+        What the caller's key is known by, never the key; None where nobody needs one.
+    tags
+        The caller's own names for what the request belongs to: ``{"team": "search"}``.
+    """
+
+    key: str | None = None
+    tags: Mapping[str, str] = field(default_factory=dict)
+
+
+ANYBODY = Caller()
+
+
+@dataclass(frozen=True, slots=True)
 class ChatRequest:
     """One request.
 
@@ -108,15 +127,27 @@ class ToolCall:
 class Usage:
     """Billed tokens, in disjoint classes; None is unknown, which is not 0.
 
-    OpenAI counts cached tokens inside its prompt tokens, Anthropic beside them: the dialects take them apart.
-    ``reasoning_tokens`` alone is a part, of ``output_tokens``: providers bill it at the same price.
+    OpenAI counts cached tokens inside its prompt tokens, Anthropic beside them: the dialects take them apart. Two counts are
+    parts of others: ``reasoning_tokens`` of ``output_tokens``, billed at the same price and None where the provider does
+    not tell; ``cache_write_1h_tokens`` of ``cache_write_tokens``, kept for an hour and dearer than the rest, which is
+    kept for five minutes.
     """
 
     input_tokens: int | None = None
     cache_read_tokens: int = 0
     cache_write_tokens: int = 0
     output_tokens: int | None = None
-    reasoning_tokens: int = 0
+    reasoning_tokens: int | None = None
+    cache_write_1h_tokens: int = 0
+
+    @property
+    def told(self) -> bool:
+        """Whether the provider told anything at all; where it did not, the zeros here are unknown too."""
+        return self != UNTOLD
+
+
+UNTOLD = Usage()
+"""Of an answer whose provider told nothing about it."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -59,13 +59,14 @@ def serve(
     port: Annotated[int | None, typer.Option(help="Port to bind; 0 takes a free one.")] = None,
     config: Annotated[Path, typer.Option(help="The configuration.")] = Path("router.toml"),
     artifact: Annotated[Path | None, typer.Option("--artifact", help="Folder of the artefact, in place of the configured one.")] = None,
+    workers: Annotated[int | None, typer.Option(min=1, help="Processes to serve with.")] = None,
     offline: Annotated[bool | None, typer.Option("--offline", help="Call no provider, whatever keys there are.")] = None,
 ) -> None:
     """Serve on HTTP."""
     from learnedrouter.config import load_settings
     from learnedrouter.service.server import run
 
-    run(load_settings(config, host=host, port=port, artifact=artifact, offline=offline))
+    run(load_settings(config, host=host, port=port, artifact=artifact, workers=workers, offline=offline))
 
 
 @app.command()

@@ -93,6 +93,32 @@ class AnswerSettings(_Section):
     truncated: Policy = "pass"
 
 
+class LoggingSettings(_Section):
+    """What is logged, and how."""
+
+    level: Literal["debug", "info", "warning", "error"] = "info"
+    format: Literal["auto", "json", "console"] = "auto"
+    prompts: bool = False
+
+
+class TraceSettings(_Section):
+    """Whether there are traces; where they go, OpenTelemetry's own variables say."""
+
+    enabled: bool = False
+
+
+class LedgerSettings(_Section):
+    """Where each request's row is kept, and what of the ask is kept with it."""
+
+    enabled: bool = True
+    url: str = "sqlite:///ledger.db"
+    capture: Literal["off", "embedding", "text"] = "off"
+    synchronous: Literal["normal", "full"] = "normal"
+    queue_rows: Positive = 10_000
+    wait_seconds: Seconds = 1.0
+    keep_days: Positive | None = None
+
+
 class Settings(BaseSettings):
     """Everything that can be configured; see ``router.toml`` for what each key does."""
 
@@ -109,9 +135,14 @@ class Settings(BaseSettings):
     max_body_bytes: Positive = 10_485_760
     expected_output_tokens: Positive = 500
     explained_requests: Positive = 1_000
+    workers: Positive = 1
+    shutdown_seconds: Positive = 30
+    logging: LoggingSettings = LoggingSettings()
+    traces: TraceSettings = TraceSettings()
     breaker: BreakerSettings = BreakerSettings()
     conversations: ConversationSettings = ConversationSettings()
     answers: AnswerSettings = AnswerSettings()
+    ledger: LedgerSettings = LedgerSettings()
     tiers: tuple[TierSettings, ...]
     providers: dict[str, ProviderSettings]
     models: dict[str, ModelSettings]

@@ -6,12 +6,14 @@ tiers that the caller allows hold for fallbacks too: whoever caps the tier caps 
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from decimal import Decimal
 from typing import Literal
 
-from learnedrouter.chat import ChatRequest, Dialect, Usage
+from learnedrouter.chat import ANYBODY, Caller, ChatRequest, Dialect, Usage
 from learnedrouter.dialects.crossing import cannot_cross
 from learnedrouter.errors import InputError, RequestError
+from learnedrouter.events import Asked
 from learnedrouter.pricing import Price
 from learnedrouter.providers.bodies import Link, refused_parameter
 from learnedrouter.tiers import Decision, Ladder
@@ -65,6 +67,8 @@ class RouteOptions:
         Off: nobody but the first model is asked.
     conversation_id
         The caller's name for the conversation that the request goes on with.
+    caller
+        Who asks.
     """
 
     tier: str | None = None
@@ -75,6 +79,7 @@ class RouteOptions:
     model: str | None = None
     fallback: Literal["on", "off"] = "on"
     conversation_id: str | None = None
+    caller: Caller = ANYBODY
 
     def allowed(self, ladder: Ladder) -> range:
         """Return the allowed tiers.
@@ -110,6 +115,10 @@ class Plan:
         What its conversation is known by.
     author
         The model that answered last in it, where that is known.
+    at
+        When the request came, in UTC.
+    asked
+        What was asked.
     """
 
     id: str
@@ -119,6 +128,8 @@ class Plan:
     decision_seconds: float
     conversation: str
     author: str | None
+    at: datetime
+    asked: Asked
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,11 +2,12 @@
 
 import asyncio
 import time
-import uuid
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from datetime import UTC, datetime
 from typing import TypeVar
 
+from learnedrouter.arrival import current_id
 from learnedrouter.ask import extract_ask
 from learnedrouter.chat import ChatRequest, Completion, Usage
 from learnedrouter.checking import shortcoming
@@ -17,7 +18,7 @@ from learnedrouter.events import RoutedCompletion
 from learnedrouter.planning import Plan, Refusal, RoutedModel, RouteOptions, crossings, estimated_cost, in_order, nobody_can, unable
 from learnedrouter.providers.bodies import Link
 from learnedrouter.providers.fallback import FallbackChain, Served
-from learnedrouter.recording import DISCONNECTED, OK, Recorder, RoutedStream, Sink
+from learnedrouter.recording import DISCONNECTED, OK, Asker, Recorder, RoutedStream, Sink, asked
 from learnedrouter.tiers import Decision, decide_tier
 
 __all__ = ["Limits", "Plan", "Routed", "RoutedStream", "Router", "RoutingFailed", "Sink"]
@@ -123,10 +124,11 @@ class Router:
         RequestError
             An option names an unknown tier or model or contradicts another, or no model can serve the request.
         """
-        began = time.perf_counter()
+        began, at = time.perf_counter(), datetime.now(UTC)
         allowed = options.allowed(self._ladder)
         able, refusals = self._able(request, options, allowed)
-        judgement = await self._worker.judge(extract_ask(request))
+        ask = extract_ask(request)
+        judgement = await self._worker.judge(ask)
         decision = self._decide(judgement, options, allowed, {self._ladder.index(model.link.tier) for model in able}, refusals)
         models = in_order(able, self._ladder.index(decision.tier), self._ladder)
         conversation = self._conversations.key(request, options.conversation_id)
@@ -137,7 +139,15 @@ class Router:
             models = models[:1]
         cost = estimated_cost(models[0], request, self._limits.expected_output_tokens)
         return Plan(
-            f"rt_{uuid.uuid4().hex}", decision, models, cost, time.perf_counter() - began, conversation, held.model if held else None
+            id=current_id(),
+            decision=decision,
+            models=models,
+            estimated_cost_usd=cost,
+            decision_seconds=time.perf_counter() - began,
+            conversation=conversation,
+            author=held.model if held else None,
+            at=at,
+            asked=asked(ask, judgement),
         )
 
     async def route(self, request: ChatRequest, options: RouteOptions) -> Routed:
@@ -157,6 +167,7 @@ class Router:
             served = await self._escalated(request, served, problem, recorder)
         usage = served.completion.usage
         event = recorder.answered(served.link, OK, served.attempts, usage, served.adjusted)
+        await recorder.kept()
         return Routed(served.completion, event)
 
     async def stream(self, request: ChatRequest, options: RouteOptions) -> RoutedStream:
@@ -198,7 +209,7 @@ class Router:
         if not above or left <= 0:
             return served
         *before, last = served.attempts
-        attempts = (*before, replace(last, outcome=problem))
+        attempts = (*before, replace(last, outcome=problem, usage=served.completion.usage))
         try:
             better = await self._chain.complete(replace(request, author=recorder.plan.author), above[:1], deadline_seconds=left)
         except (NoModelAnswered, RequestError) as error:
@@ -207,13 +218,14 @@ class Router:
         except asyncio.CancelledError:
             recorder.answered(served.link, DISCONNECTED, served.attempts, served.completion.usage, served.adjusted)
             raise
-        recorder.discard(served.link, served.completion.usage, problem)
+        recorder.escalate(problem)
         return replace(better, attempts=(*attempts, *better.attempts))
 
     async def _recorder(self, request: ChatRequest, options: RouteOptions, *, streamed: bool) -> Recorder:
         began = time.perf_counter()
         plan = await self.plan(request, options)
-        return Recorder(plan, self._baseline, self._sinks, began, streamed=streamed, conversations=self._conversations)
+        asker = Asker(request.dialect, options.caller, streamed)
+        return Recorder(plan, asker, self._baseline, self._sinks, began, self._conversations)
 
     async def _call(self, ask: Callable[..., Awaitable[T]], request: ChatRequest, recorder: Recorder) -> T:
         """Return what the chain answers; a request that ends without an answer is recorded here."""
@@ -222,6 +234,7 @@ class Router:
             return await ask(replace(request, author=recorder.plan.author), links, deadline_seconds=self._limits.deadline_seconds)
         except NoModelAnswered as error:
             event = recorder.unanswered(error.cause.code if error.cause else "unavailable", error.attempts)
+            await recorder.kept()
             raise RoutingFailed(event, error) from error
         except RequestError:
             recorder.unanswered("invalid_request", ())
@@ -301,4 +314,5 @@ class Router:
             ask_tokens=judgement.tokens,
             truncated=judgement.truncated,
             escalated=tier > judgement.predicted,
+            probabilities=judgement.probabilities,
         )

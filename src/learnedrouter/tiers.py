@@ -74,6 +74,10 @@ class Decision:
         Length of what the classifier read, in its own tokens, before it was cut.
     truncated
         Whether it was cut.
+    escalated
+        Whether the tier chosen lies above the predicted one.
+    probabilities
+        Of the classes that the classifier was trained on, in its order; sufficiency is made of them.
     """
 
     tier: str
@@ -86,6 +90,7 @@ class Decision:
     ask_tokens: int
     truncated: bool
     escalated: bool
+    probabilities: tuple[float, ...] = ()
 
 
 def decide_tier(sufficiency: Sequence[float], predicted: int, threshold: float, allowed: range) -> tuple[int, tuple[str, ...]]:

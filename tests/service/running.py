@@ -14,6 +14,7 @@ from pydantic import SecretStr
 
 from learnedrouter.config import ModelSettings, PriceSettings, ProviderSettings, Settings, TierSettings
 from learnedrouter.events import RoutedCompletion
+from learnedrouter.router import Sink
 from learnedrouter.service.app import create_app
 from learnedrouter.service.wiring import make_router
 from tests.service.conftest import fail
@@ -90,13 +91,13 @@ def settings_for(settings: Settings, upstream_url: str, adjust: Mapping[str, Map
 
 
 @contextmanager
-def running(settings: Settings, **changes: Any) -> Iterator[Running]:
-    """Run the service in front of an upstream of its own."""
+def running(settings: Settings, *sinks: Sink, **changes: Any) -> Iterator[Running]:
+    """Run the service in front of an upstream of its own; `sinks` are told what it records, too."""
     upstream = Upstream()
     with serving(upstream, lifespan="off") as upstream_url:
         service = Running("", upstream)
         chosen = settings_for(settings, upstream_url, **changes)
-        app = create_app(chosen, fail, lambda settings, sinks: make_router(settings, (*sinks, service)))
+        app = create_app(chosen, fail, lambda settings, given: make_router(settings, (*given, service, *sinks)))
         with serving(app) as service.url:
             for _ in range(400):
                 try:

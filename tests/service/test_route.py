@@ -155,11 +155,11 @@ def test_metrics_count_what_happened(settings: Settings) -> None:
         client.post("/route", json={"prompt": "hello [offline: fail gpt-5.5]", "min_tier": "structured", "threshold": 0})
         text = client.get("/metrics").text
 
-    assert 'learnedrouter_requests_total{model="deepseek-v3",outcome="ok",tier="bulk"} 1.0' in text
-    assert 'learnedrouter_fallbacks_total{from_model="gpt-5.5",outcome="unavailable"} 1.0' in text
+    assert 'learnedrouter_requests_total{model="deepseek-v3",status="ok",tier="bulk"} 1.0' in text
+    assert 'learnedrouter_fallbacks_total{from="gpt-5.5",reason="unavailable",to="claude-sonnet-4.6"} 1.0' in text
     assert 'learnedrouter_tokens_total{model="deepseek-v3",type="input"}' in text
     assert 'learnedrouter_cost_dollars_total{model="deepseek-v3",tier="bulk"}' in text
-    for name in ("baseline_cost_dollars_total", "confidence_bucket", "decision_seconds_bucket", "provider_seconds_bucket"):
+    for name in ("baseline_cost_dollars_total", "confidence_bucket", "decision_seconds_bucket", "overhead_seconds_bucket"):
         assert f"learnedrouter_{name}{{" in text
 
 

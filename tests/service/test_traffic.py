@@ -149,7 +149,7 @@ def test_breakers_can_be_watched(settings: Settings) -> None:
 
     assert (states["oai-1"], states["ant-2"]) == ("opened", "closed")
     assert 'learnedrouter_breaker_state{model="oai-1"} 2.0' in metrics
-    assert 'learnedrouter_streams_total{model="oai-1",outcome="unavailable"} 2.0' in metrics
+    assert 'learnedrouter_streams_total{model="oai-1",status="unavailable"} 2.0' in metrics
     assert last.headers["x-learnedrouter-model"] == "ant-2"
     assert len(service.upstream.requests) == 2 + 2
 

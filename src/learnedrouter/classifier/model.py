@@ -34,12 +34,18 @@ class Assessment:
         Length of what was read, in the encoder's tokens, before any cut.
     truncated : (n,)
         Whether it was cut, by characters or by the encoder.
+    probabilities : (n, n_classes)
+        Of the classes that it was trained on; ``probabilities @ class_scores`` is the sufficiency.
+    embeddings : (n, dimension)
+        What the encoder made of the asks, for whoever keeps them.
     """
 
     sufficiency: npt.NDArray[np.float64]
     predicted: IntArray
     tokens: IntArray
     truncated: npt.NDArray[np.bool_]
+    probabilities: npt.NDArray[np.float64]
+    embeddings: FloatArray
 
 
 @dataclass(frozen=True)
@@ -81,6 +87,8 @@ class TierClassifier:
             predicted=predict(probabilities, self.class_scores),
             tokens=np.rint(lengths * whole).astype(np.intp),  # counted on what was kept, scaled to what there was
             truncated=cut | (lengths > self.encoder.max_tokens),
+            probabilities=probabilities,
+            embeddings=embeddings,
         )
 
 

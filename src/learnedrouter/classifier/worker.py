@@ -6,9 +6,10 @@ requests from fighting over the core: they queue, and the loop goes on answering
 
 import asyncio
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from learnedrouter.ask import Ask
+from learnedrouter.classifier.features import FloatArray
 from learnedrouter.classifier.model import TierClassifier
 
 
@@ -24,12 +25,18 @@ class Judgement:
         The tier that is most likely the cheapest acceptable one.
     tokens, truncated
         Length of the ask in the encoder's tokens, and whether it was cut.
+    probabilities : (n_classes,)
+        Of the classes that the classifier was trained on.
+    embedding : (dimension,)
+        What the encoder made of the ask.
     """
 
     sufficiency: tuple[float, ...]
     predicted: int
     tokens: int
     truncated: bool
+    probabilities: tuple[float, ...]
+    embedding: FloatArray = field(repr=False, compare=False)
 
 
 def judge(classifier: TierClassifier, ask: Ask) -> Judgement:
@@ -40,6 +47,8 @@ def judge(classifier: TierClassifier, ask: Ask) -> Judgement:
         predicted=int(assessment.predicted[0]),
         tokens=int(assessment.tokens[0]),
         truncated=bool(assessment.truncated[0]),
+        probabilities=tuple(assessment.probabilities[0].tolist()),
+        embedding=assessment.embeddings[0],
     )
 
 

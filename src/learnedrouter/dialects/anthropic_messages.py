@@ -161,15 +161,23 @@ def read_finish_reason(reason: str | None) -> FinishReason:
 
 
 def read_usage(usage: Mapping[str, Any] | None) -> Usage:
-    """Return an answer's usage; Anthropic's classes are disjoint already."""
+    """Return an answer's usage; Anthropic's classes are disjoint already.
+
+    What was written to the cache is told as a sum, and by how long it is kept
+    (https://docs.anthropic.com/en/docs/build-with-claude/prompt-caching#1-hour-cache-duration).
+    """
     if not usage:
         return Usage()
+    kept = section(usage, "cache_creation")
+    hour = count(kept, "ephemeral_1h_input_tokens") or 0
+    written = count(usage, "cache_creation_input_tokens") or 0
     return Usage(
         input_tokens=count(usage, "input_tokens"),
         cache_read_tokens=count(usage, "cache_read_input_tokens") or 0,
-        cache_write_tokens=count(usage, "cache_creation_input_tokens") or 0,
+        cache_write_tokens=max(written, (count(kept, "ephemeral_5m_input_tokens") or 0) + hour),
         output_tokens=count(usage, "output_tokens"),
-        reasoning_tokens=count(section(usage, "output_tokens_details"), "thinking_tokens") or 0,
+        reasoning_tokens=count(section(usage, "output_tokens_details"), "thinking_tokens"),
+        cache_write_1h_tokens=hour,
     )
 
 

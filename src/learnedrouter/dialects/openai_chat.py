@@ -107,5 +107,5 @@ def read_usage(usage: Mapping[str, Any] | None) -> Usage:
         cache_read_tokens=cached,
         cache_write_tokens=written,
         output_tokens=count(usage, "completion_tokens"),
-        reasoning_tokens=count(section(usage, "completion_tokens_details"), "reasoning_tokens") or 0,
+        reasoning_tokens=count(section(usage, "completion_tokens_details"), "reasoning_tokens"),
     )

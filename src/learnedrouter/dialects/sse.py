@@ -13,6 +13,9 @@ from learnedrouter.errors import ProviderUnavailable
 END: Mapping[Dialect, bytes] = {Dialect.OPENAI: b"data: [DONE]\n\n", Dialect.ANTHROPIC: b""}
 """What follows the last chunk of a stream that ended well."""
 
+LAST = "message_stop"
+"""The last event of a stream that ended well, in Anthropic's dialect."""
+
 
 def parse(event: str | None, data: str) -> Chunk | None:
     """Return one event of a provider's stream; None for OpenAI's ``[DONE]``, and for an event without data.

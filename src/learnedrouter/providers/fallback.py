@@ -9,8 +9,8 @@ A breaker opens after `failures` failures in a row that fall back, and lets a re
 
 import asyncio
 import time
-from collections.abc import AsyncGenerator, AsyncIterator, Mapping, Sequence
-from contextlib import aclosing
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterator, Mapping, Sequence
+from contextlib import aclosing, contextmanager
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
@@ -18,11 +18,11 @@ from typing import Any
 from purgatory import AsyncCircuitBreakerFactory
 from purgatory.domain.model import HALF_OPENED, OPENED
 
-from learnedrouter.chat import ChatRequest, Chunk, Completion, ModelRef
+from learnedrouter.chat import ChatRequest, Chunk, Completion, ModelRef, Usage
 from learnedrouter.dialects.crossing import StreamCrossing, answer_for, stream_for
 from learnedrouter.dialects.error_shapes import read_error
 from learnedrouter.dialects.streams import StreamReader, carries_content, streaming_body, wants_usage
-from learnedrouter.errors import ProviderDenied, ProviderRejected, ProviderTimeout, RequestError
+from learnedrouter.errors import ProviderDenied, ProviderError, ProviderRejected, ProviderTimeout, RequestError
 from learnedrouter.providers.base import Provider, error_for_status
 from learnedrouter.providers.bodies import UNADJUSTED, Adjusted, Link, carried_headers, write_body
 from learnedrouter.providers.trying import CANNOT_CROSS, CIRCUIT_OPEN, DEADLINE, DENIED_BEFORE, Attempt, first_answer
@@ -182,7 +182,8 @@ class FallbackChain:
                     completion = await provider.complete(body, timeout_seconds=timeout_seconds, headers=headers)
             except TimeoutError:
                 raise ProviderTimeout(f"no answer within {timeout_seconds:.1f} s") from None
-            answer = answer_for(completion.body, provider.dialect, request.dialect, model=link.ref.model, created=int(time.time()))
+            with billed(lambda: completion.usage):
+                answer = answer_for(completion.body, provider.dialect, request.dialect, model=link.ref.model, created=int(time.time()))
             return replace(completion, body=answer), adjusted
 
     async def _open(self, request: ChatRequest, link: Link, timeout_seconds: float) -> OpenedStream:
@@ -195,10 +196,11 @@ class FallbackChain:
         source = provider.stream(streaming_body(body, provider.dialect), timeout_seconds=longest, headers=headers)
         rest = self._crossed(source, link, crossing, timeout_seconds)
         held: list[Chunk] = []
-        async for crossed, content in rest:
-            held += crossed
-            if content:
-                break
+        with billed(lambda: crossing.reader.usage):
+            async for crossed, content in rest:
+                held += crossed
+                if content:
+                    break
         return OpenedStream(tuple(held), rest, crossing.reader, link, adjusted=adjusted)
 
     async def _crossed(
@@ -216,6 +218,16 @@ class FallbackChain:
                 content = content or carries_content(chunk, dialect)
                 yield crossing.feed(chunk), content
             yield crossing.finish(), True
+
+
+@contextmanager
+def billed(usage: Callable[[], Usage]) -> Iterator[None]:
+    """Let a provider's failure carry what the call used until then, where the provider told."""
+    try:
+        yield
+    except ProviderError as error:
+        error.usage = told if (told := usage()).told else None
+        raise
 
 
 async def _next(source: AsyncGenerator[Any, None], timeout_seconds: float) -> Any:

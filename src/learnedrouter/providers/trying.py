@@ -16,11 +16,12 @@ import asyncio
 import time
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
+from decimal import Decimal
 from typing import TypeVar
 
 from purgatory.domain.model import OpenedState
 
-from learnedrouter.chat import ModelRef
+from learnedrouter.chat import ModelRef, Usage
 from learnedrouter.errors import NoModelAnswered, ProviderDenied, ProviderError, ProviderRejected, RequestError
 from learnedrouter.providers.bodies import Link
 
@@ -35,9 +36,24 @@ MAX_WAITS = 2
 LEAST_WAIT_SECONDS = 0.05
 
 
+NOT_ASKED = frozenset({CIRCUIT_OPEN, DEADLINE, DENIED_BEFORE, CANNOT_CROSS})
+
+
 @dataclass(frozen=True, slots=True)
 class Attempt:
-    """What became of one model of a chain; `outcome` is ``ok`` or the code of what went wrong."""
+    """What became of one model of a chain; `outcome` is ``ok`` or the code of what went wrong.
+
+    Parameters
+    ----------
+    usage
+        Tokens billed, as far as the provider told; None where it told nothing.
+    cost_usd
+        What they cost; None where tokens or price are unknown.
+    price_source
+        Where the price comes from; empty where there is none.
+    asked_at
+        When the model was asked, in seconds since 1970; None where it was not.
+    """
 
     ref: ModelRef
     tier: str
@@ -45,6 +61,16 @@ class Attempt:
     status: int | None
     message: str
     duration_ms: float
+    usage: Usage | None = None
+    cost_usd: Decimal | None = None
+    price_source: str = ""
+    asked_at: float | None = None
+
+    @property
+    def unaccounted(self) -> bool:
+        """Whether it may have cost money that nobody told us: the model was asked, did not refuse, and the cost is unknown."""
+        refused = self.status is not None and self.status >= 400 and self.usage is None
+        return self.cost_usd is None and self.outcome not in NOT_ASKED and not refused
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,7 +143,7 @@ class _Tries:
             self._note(link, CANNOT_CROSS, str(error))
         except ProviderError as error:
             self.cause = error
-            self._note(link, error.code, str(error), error.status, began)
+            self._note(link, error.code, str(error), error.status, began, error.usage)
             if isinstance(error, ProviderDenied):
                 self._denied.add(link.ref.provider)
             if error.retry_after_seconds is not None:
@@ -140,6 +166,15 @@ class _Tries:
         message = f"no model answered: {'; '.join(said) or 'none is configured'}"
         return NoModelAnswered(message, attempts=self.attempts, cause=self.cause)
 
-    def _note(self, link: Link, outcome: str, message: str, status: int | None = None, began: float | None = None) -> None:
-        duration_ms = 0.0 if began is None else (time.monotonic() - began) * 1000
-        self.attempts.append(Attempt(link.ref, link.tier, outcome, status, message, duration_ms))
+    def _note(
+        self,
+        link: Link,
+        outcome: str,
+        message: str,
+        status: int | None = None,
+        began: float | None = None,
+        usage: Usage | None = None,
+    ) -> None:
+        duration_seconds = 0.0 if began is None else time.monotonic() - began
+        asked_at = None if began is None else time.time() - duration_seconds
+        self.attempts.append(Attempt(link.ref, link.tier, outcome, status, message, duration_seconds * 1000, usage, asked_at=asked_at))

@@ -1,6 +1,7 @@
 """The endpoints that unchanged OpenAI and Anthropic clients call."""
 
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from typing import Any
 
 from fastapi import APIRouter
@@ -12,7 +13,7 @@ from learnedrouter.dialects import anthropic_messages, openai_chat
 from learnedrouter.service import http
 from learnedrouter.service.direct import DirectRoute
 from learnedrouter.service.docs import CHAT_DOCS, COUNT_DOCS, ERRORS, MESSAGES_DOCS
-from learnedrouter.service.options import AUTO, TIER, options_for
+from learnedrouter.service.options import AUTO, TIER, caller_of, options_for
 from learnedrouter.service.state import ServiceState, State
 from learnedrouter.service.streaming import EventStream, dialect_frames, unless_disconnected
 
@@ -67,7 +68,8 @@ async def _read(request: Request, state: ServiceState, read: Callable[[Mapping[s
 
 async def _answer(request: Request, state: ServiceState, read: Callable[[Mapping[str, Any]], ChatRequest]) -> Response:
     chat = await _read(request, state, read)
-    options = options_for(chat.body, request.headers)
+    state.note_prompt(chat)
+    options = replace(options_for(chat.body, request.headers), caller=caller_of(request, chat.body))
     if chat.body.get("stream"):
         stream = await unless_disconnected(request.receive, state.ready_router().stream(chat, options))
         return EventStream(dialect_frames(stream, chat.dialect), stream.aclose, http.stream_headers(stream))

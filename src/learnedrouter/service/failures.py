@@ -4,6 +4,7 @@ from collections.abc import Callable, Coroutine, Mapping
 from http import HTTPStatus
 from typing import Any
 
+import structlog
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
@@ -54,10 +55,19 @@ def _response(
     return http.json_response(body, status, headers)
 
 
+def _refuse(
+    request: Request, status: int, kind: str, message: str, field: str | None = None, headers: Mapping[str, str] | None = None
+) -> Response:
+    """Answer where nothing was decided, so that no event will tell; `message` may quote the caller, and is not logged."""
+    told = {"status": status, "kind": kind, "field": field, "method": request.method, "path": http.endpoint(request.scope)}
+    structlog.get_logger("learnedrouter").info("refused", **told)
+    return _response(request, status, kind, message, field, headers)
+
+
 async def on_request_error(request: Request, error: RequestError) -> Response:
     """Answer for `RequestError`."""
     headers = {"www-authenticate": "Bearer"} if error.status == HTTPStatus.UNAUTHORIZED else None
-    return _response(request, error.status, "invalid_request", str(error), error.field, headers)
+    return _refuse(request, error.status, "invalid_request", str(error), error.field, headers)
 
 
 async def on_routing_failed(request: Request, error: RoutingFailed) -> Response:
@@ -75,13 +85,13 @@ async def on_routing_failed(request: Request, error: RoutingFailed) -> Response:
 
 async def on_not_ready(request: Request, error: NotReady) -> Response:
     """Answer for `NotReady`."""
-    return _response(request, 503, "not_ready", str(error), headers={"retry-after": "1"})
+    return _refuse(request, 503, "not_ready", str(error), headers={"retry-after": "1"})
 
 
 async def on_http_error(request: Request, error: HTTPException) -> Response:
     """Answer for what the framework refuses: unknown paths and methods."""
     kind = HTTPStatus(error.status_code).phrase.lower().replace(" ", "_")
-    return _response(request, error.status_code, kind, f"{request.method} {request.url.path}: {error.detail}", headers=error.headers)
+    return _refuse(request, error.status_code, kind, f"{request.method} {request.url.path}: {error.detail}", headers=error.headers)
 
 
 async def on_disconnect(request: Request, error: ClientDisconnect) -> Response:

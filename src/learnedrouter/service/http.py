@@ -17,7 +17,15 @@ from learnedrouter.tiers import Decision
 PREFIX = "x-learnedrouter-"
 UNKNOWN, NONE = "unknown", "none"
 
+ELSEWHERE = "other"
+"""The endpoint of a request to none: paths that callers make up are not to fill metrics and logs."""
+
 _SURROGATE = re.compile(rb"\\u[dD][89a-fA-F]")
+
+
+def endpoint(scope: Mapping[str, Any]) -> str:
+    """Return the path of the endpoint that a request came to, as the description has it; known once it was routed."""
+    return getattr(scope.get("route"), "path", ELSEWHERE)
 
 
 async def read_json_body(request: Request, max_bytes: int) -> bytes:

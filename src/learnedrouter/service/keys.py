@@ -8,7 +8,7 @@ from learnedrouter.service.state import service_state
 
 
 async def require_key(request: Request) -> None:
-    """Let a request through that shows a key, as ``Authorization: Bearer`` or as ``x-api-key``.
+    """Let a request through that shows a key, as ``Authorization: Bearer`` or as ``x-api-key``, and note which.
 
     Raises
     ------
@@ -19,6 +19,8 @@ async def require_key(request: Request) -> None:
     shown = [token.strip()] if scheme.lower() == "bearer" else []
     if key := request.headers.get("x-api-key"):
         shown.append(key.strip())
-    if not (await service_state(request)).keys.accept(shown):
+    keys = (await service_state(request)).keys
+    request.state.key = keys.recognise(shown)
+    if request.state.key is None and not keys.open:
         found = "the key shown is not among" if shown else "no key shown; expected one of"
         raise RequestError(f"{found} the service's {CLIENT_KEYS_ENV} (as Authorization: Bearer, or as x-api-key)", status=401)

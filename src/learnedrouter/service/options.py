@@ -2,14 +2,21 @@
 
 from collections.abc import Mapping
 from decimal import Decimal, InvalidOperation
+from itertools import islice
 from typing import Any, Literal
 
-from learnedrouter.dialects.reading import optional
+from starlette.requests import Request
+
+from learnedrouter.chat import Caller
+from learnedrouter.dialects.reading import optional, shown
 from learnedrouter.errors import RequestError
 from learnedrouter.planning import RouteOptions
 from learnedrouter.service.http import PREFIX
 
 AUTO, TIER = "auto", "tier:"
+
+TAGS_HEADER = f"{PREFIX}tags"
+MAX_TAGS, TAG_CHARACTERS = 16, 128
 
 CONVERSATION_HEADERS = ("x-learnedrouter-conversation-id", "x-session-id", "x-conversation-id", "x-claude-code-session-id")
 """Headers that clients name a conversation by, the first that is there counts; the last three are other tools' habits."""
@@ -54,6 +61,33 @@ def fallback_option(headers: Mapping[str, str]) -> Literal["on", "off"]:
 def conversation_id(headers: Mapping[str, str]) -> str | None:
     """Return the name that a caller gives its conversation; None where it gives none."""
     return next((value for name in CONVERSATION_HEADERS if (value := headers.get(name))), None)
+
+
+def caller_of(request: Request, body: Mapping[str, Any]) -> Caller:
+    """Return who asks: the key shown, and the tags of the header ``x-learnedrouter-tags`` over those of the body's metadata.
+
+    Raises
+    ------
+    RequestError
+        The header is no list of ``name=value``, or too long a one.
+    """
+    named = body.get("metadata")
+    told = named.items() if isinstance(named, Mapping) else ()
+    tags = {name[:TAG_CHARACTERS]: value[:TAG_CHARACTERS] for name, value in told if isinstance(value, str)}
+    tags = dict(islice(tags.items(), MAX_TAGS)) | _tags(request.headers.get(TAGS_HEADER, ""))
+    return Caller(request.state.key, tags)
+
+
+def _tags(header: str) -> dict[str, str]:
+    pairs = [(part, *map(str.strip, part.partition("=")[::2])) for part in header.split(",") if part.strip()]
+    for part, name, value in pairs:
+        if not name or not value or max(len(name), len(value)) > TAG_CHARACTERS:
+            raise RequestError(
+                f"{TAGS_HEADER}: {shown(part.strip())} is not name=value, of at most {TAG_CHARACTERS} characters each", field=TAGS_HEADER
+            )
+    if len(pairs) > MAX_TAGS:
+        raise RequestError(f"{TAGS_HEADER}: {len(pairs)} tags; expected at most {MAX_TAGS}", field=TAGS_HEADER)
+    return {name: value for _, name, value in pairs}
 
 
 def _threshold(headers: Mapping[str, str]) -> float | None:

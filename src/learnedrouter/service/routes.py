@@ -1,8 +1,12 @@
 """The native endpoints."""
 
+import asyncio
+import os
+from dataclasses import replace
 from typing import Annotated
 
 from fastapi import APIRouter, Depends, Query
+from sqlalchemy.exc import SQLAlchemyError
 from starlette.requests import Request
 from starlette.responses import Response
 
@@ -10,8 +14,9 @@ from learnedrouter.errors import RequestError
 from learnedrouter.service import http
 from learnedrouter.service.docs import ERRORS, ROUTE_DOCS
 from learnedrouter.service.keys import require_key
+from learnedrouter.service.options import caller_of
 from learnedrouter.service.schemas import event_json, parse_route_request, plan_json, routed_json
-from learnedrouter.service.state import State
+from learnedrouter.service.state import NotReady, State
 from learnedrouter.service.streaming import EventStream, native_frames, unless_disconnected
 from learnedrouter.sinks.metrics import CONTENT_TYPE
 
@@ -31,7 +36,8 @@ async def route(request: Request, state: State) -> Response:
     With `stream`, the answer is server-sent events: `decision`, then `text` as it comes, then `done` (or `error`).
     """
     wanted = parse_route_request(await http.read_json_body(request, state.settings.max_body_bytes))
-    chat, options = wanted.chat_request(), wanted.options(request.headers)
+    chat, options = wanted.chat_request(), replace(wanted.options(request.headers), caller=caller_of(request, {}))
+    state.note_prompt(chat)
     if wanted.dry_run:
         plan = await state.ready_router().plan(chat, options)
         return http.json_response(plan_json(plan), headers=http.decision_headers(plan.id, plan.decision))
@@ -45,11 +51,16 @@ async def route(request: Request, state: State) -> Response:
 
 @router.get("/route/{identity}", responses=ERRORS, dependencies=[Depends(require_key)], summary="What became of a request, and why")
 async def explain(identity: str, state: State) -> Response:
-    """Tell the whole decision of one of the newest requests; what was asked and answered is not kept."""
+    """Tell the whole decision of a request: one of the newest, or one that the ledger keeps."""
     event = state.recent.get(identity)
+    if event is None and state.ledger:
+        try:
+            event = await asyncio.to_thread(state.ledger.find, identity)
+        except SQLAlchemyError as error:
+            raise NotReady(f"request {identity!r}: the ledger cannot be read just now ({error})") from error
     if event is None:
-        limit = state.settings.explained_requests
-        raise RequestError(f"request {identity!r}: not known; the newest {limit:,} of this process are", field="id", status=404)
+        where = "in the ledger" if state.ledger else f"among the newest {state.settings.explained_requests:,} of this process"
+        raise RequestError(f"request {identity!r}: not known; it is not {where}", field="id", status=404)
     return http.json_response(event_json(event), headers=http.event_headers(event))
 
 
@@ -61,17 +72,16 @@ async def livez() -> dict[str, str]:
 
 @router.get("/readyz", responses={503: {"description": "Not yet."}}, summary="Whether requests can be routed")
 async def readyz(state: State, verbose: Annotated[str | None, Query(description="Also say how each model is.")] = None) -> Response:
-    """Answer 503 until the artefact is loaded; with `verbose`, tell the state of each model's circuit breaker."""
+    """Answer 503 until the artefact is loaded; with `verbose`, tell which worker this is, and how each model's circuit breaker is."""
     if state.router is None:
         return http.json_response({"status": "loading"}, 503)
     ready = {"status": "ready", "artifact": state.router.artifact, "offline": state.settings.is_offline}
-    details = {} if verbose is None else {"breakers": await state.router.breaker_states()}
+    details = {} if verbose is None else {"pid": os.getpid(), "breakers": await state.router.breaker_states()}
     return http.json_response(ready | details)
 
 
 @router.get("/metrics", response_class=Response, summary="Metrics for Prometheus")
 async def metrics(state: State) -> Response:
     """Give all metrics in Prometheus' text format."""
-    if state.router:
-        state.metrics.show_breakers(await state.router.breaker_states())
-    return Response(state.metrics.exposition(), headers={"content-type": CONTENT_TYPE})
+    await state.show_breakers()
+    return Response(await asyncio.to_thread(state.metrics.exposition), headers={"content-type": CONTENT_TYPE})

@@ -121,8 +121,14 @@ def event_json(event: RoutedCompletion) -> dict[str, Any]:
     """Return all that is known of a request, but for what was asked and answered."""
     return {
         "id": event.id,
+        "at": event.at.isoformat(),
+        "dialect": event.dialect,
+        "key": event.caller.key,
+        "tags": dict(event.caller.tags),
+        "conversation": event.conversation,
         "outcome": event.outcome,
-        "decision": decision_json(event.decision),
+        "decision": {**decision_json(event.decision), "probabilities": [round(value, 6) for value in event.decision.probabilities]},
+        "ask": {"characters": event.asked.characters, "sha256": event.asked.sha256},
         "model": _model(event),
         "served_tier": event.served_tier or None,
         "streamed": event.streamed,
@@ -143,6 +149,7 @@ def _account_json(event: RoutedCompletion) -> dict[str, Any]:
             "cache_read_tokens": event.usage.cache_read_tokens,
             "cache_write_tokens": event.usage.cache_write_tokens,
             "output_tokens": event.usage.output_tokens,
+            "cache_write_1h_tokens": event.usage.cache_write_1h_tokens,
             "reasoning_tokens": event.usage.reasoning_tokens,
         },
         "cost": {"usd": _money(event.cost_usd), "baseline_usd": _money(event.baseline_usd), "saved_usd": _money(event.saved_usd)},
@@ -166,6 +173,7 @@ def attempts_json(event: RoutedCompletion) -> list[dict[str, Any]]:
             "status": attempt.status,
             "message": attempt.message,
             "duration_ms": round(attempt.duration_ms, 3),
+            "cost_usd": _money(attempt.cost_usd),
         }
         for attempt in event.attempts
     ]

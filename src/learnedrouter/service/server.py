@@ -1,15 +1,24 @@
-"""Running the application under uvicorn."""
+"""Running the application under uvicorn, in one process or in several."""
 
-import logging
-import sys
+import socket
+from collections.abc import Callable
+from functools import partial
+from importlib.metadata import version
 from ipaddress import ip_address
 
 import structlog
 import uvicorn
+from starlette.types import ASGIApp
 
 from learnedrouter.config import CLIENT_KEYS_ENV, Settings, warnings
 from learnedrouter.errors import ConfigError, LearnedRouterError
 from learnedrouter.service.app import create_app
+from learnedrouter.service.logs import configure_logging
+from learnedrouter.service.tracing import tracing
+from learnedrouter.service.workers import serve_workers, shared_folder, worker_app
+
+BACKLOG = 2_048
+"""Connections that may wait to be taken: uvicorn's own default, for a socket that is not its own."""
 
 
 def run(settings: Settings) -> None:
@@ -21,27 +30,65 @@ def run(settings: Settings) -> None:
         The artefact or the configuration cannot be used.
     """
     refuse_open_door(settings)
-    configure_logging()
-    log = structlog.get_logger("learnedrouter")
-    if settings.is_offline:
-        log.warning(
-            "OFFLINE: no provider is called, a built-in one answers, and every answer says so", keys_missing=_missing_keys(settings)
+    if settings.traces.enabled:
+        tracing().check_environment()
+    configure_logging(settings)
+    _announce(settings)
+    with bound(settings.host, settings.port) as listening:
+        host, port = listening.getsockname()[:2]
+        structlog.get_logger("learnedrouter").info(
+            "serving", host=host, port=port, workers=settings.workers, version=version("learnedrouter")
         )
-    elif missing := _missing_keys(settings):
-        log.warning("providers without a key are left out", keys_missing=missing)
-    for warning in warnings(settings):
-        log.warning(warning)
+        if settings.workers == 1:
+            _serve_alone(settings, listening)
+        else:
+            with shared_folder() as folder:
+                serve_workers(_uvicorn_config(partial(worker_app, settings, folder), settings, factory=True), listening, folder)
+
+
+def _serve_alone(settings: Settings, listening: socket.socket) -> None:
     failures: list[LearnedRouterError] = []
 
     def stop(error: LearnedRouterError) -> None:
         failures.append(error)
         server.should_exit = True
 
-    app = create_app(settings, stop)
-    server = uvicorn.Server(uvicorn.Config(app, host=settings.host, port=settings.port, log_config=None, access_log=False, loop="uvloop"))
-    server.run()
+    server = uvicorn.Server(_uvicorn_config(create_app(settings, stop), settings, factory=False))
+    server.run(sockets=[listening])
     if failures:
         raise failures[0]
+
+
+def _uvicorn_config(app: ASGIApp | Callable[[], ASGIApp], settings: Settings, *, factory: bool) -> uvicorn.Config:
+    return uvicorn.Config(
+        app,
+        factory=factory,
+        workers=settings.workers,
+        log_config=None,
+        access_log=False,
+        loop="uvloop",
+        timeout_graceful_shutdown=settings.shutdown_seconds,
+        timeout_worker_healthcheck=30,  # a worker that loads its artefact on a busy machine is not hung
+    )
+
+
+def bound(host: str, port: int) -> socket.socket:
+    """Return a socket that listens at `host` and `port`; workers share it.
+
+    Raises
+    ------
+    ConfigError
+        Nothing can listen there.
+    """
+    try:
+        family, *_, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)[0]
+        listening = socket.create_server(address[:2], family=family, backlog=BACKLOG)
+    except OSError as error:
+        raise ConfigError(
+            f"cannot listen on {host}:{port}: {error.strerror}; expected an address of this machine and a free port"
+        ) from error
+    listening.set_inheritable(True)
+    return listening
 
 
 def refuse_open_door(settings: Settings) -> None:
@@ -56,20 +103,17 @@ def refuse_open_door(settings: Settings) -> None:
         raise ConfigError(f"host {settings.host}: not a loopback address; set {CLIENT_KEYS_ENV} to the keys that callers must show")
 
 
-def configure_logging() -> None:
-    """Log to standard error: in colours on a terminal, else one JSON object a line."""
-    terminal = sys.stderr.isatty()
-    structlog.configure(
-        processors=[
-            structlog.processors.add_log_level,
-            structlog.processors.TimeStamper(fmt="iso", utc=True),
-            structlog.dev.ConsoleRenderer() if terminal else structlog.processors.JSONRenderer(),
-        ],
-        wrapper_class=structlog.make_filtering_bound_logger(logging.INFO),
-        logger_factory=structlog.PrintLoggerFactory(sys.stderr),
-        cache_logger_on_first_use=True,
-    )
-    logging.basicConfig(level=logging.WARNING, stream=sys.stderr, format="%(levelname)s %(name)s: %(message)s")
+def _announce(settings: Settings) -> None:
+    """Say once, however many workers there are, what is odd about the configuration."""
+    log = structlog.get_logger("learnedrouter")
+    if settings.is_offline:
+        log.warning(
+            "OFFLINE: no provider is called, a built-in one answers, and every answer says so", keys_missing=_missing_keys(settings)
+        )
+    elif missing := _missing_keys(settings):
+        log.warning("providers without a key are left out", keys_missing=missing)
+    for warning in warnings(settings):
+        log.warning(warning)
 
 
 def _missing_keys(settings: Settings) -> list[str]:

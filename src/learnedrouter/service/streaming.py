@@ -88,17 +88,22 @@ class EventStream(Response):
 
 async def dialect_frames(stream: RoutedStream, dialect: Dialect) -> AsyncIterator[bytes]:
     """Yield a streamed answer in its caller's dialect; where it breaks, the dialect's own error is the last event."""
+    end = sse.END[dialect]
     try:
         async for chunk in stream.chunks():
-            yield sse.encode(chunk)
+            if chunk.event == sse.LAST:
+                end = sse.encode(chunk)  # held back until the answer is booked: with it, the answer is complete
+            else:
+                yield sse.encode(chunk)
     except ProviderError as error:
         status, kind = meaning(error)
+        await stream.aclose()
         yield sse.encode(error_chunk(dialect, status, kind, str(error)))
         return
     event = await stream.aclose()
     # Not known when the headers were sent. Clients skip comments.
     yield f": {http.PREFIX}cost-usd={_shown(event.cost_usd)} {http.PREFIX}baseline-usd={_shown(event.baseline_usd)}\n\n".encode()
-    yield sse.END[dialect]
+    yield end
 
 
 async def native_frames(stream: RoutedStream, marks: Mapping[str, Any]) -> AsyncIterator[bytes]:

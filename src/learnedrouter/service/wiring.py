@@ -5,7 +5,7 @@ from collections.abc import Callable, Mapping, Sequence
 from learnedrouter.chat import Dialect, ModelRef
 from learnedrouter.classifier import artifact
 from learnedrouter.classifier.worker import ClassifierWorker
-from learnedrouter.config import Settings
+from learnedrouter.config import LedgerSettings, Settings
 from learnedrouter.conversations import ConversationMode, Conversations
 from learnedrouter.errors import ConfigError
 from learnedrouter.planning import RoutedModel
@@ -14,6 +14,9 @@ from learnedrouter.providers.bodies import Link
 from learnedrouter.providers.fallback import FallbackChain
 from learnedrouter.providers.offline import OfflineProvider
 from learnedrouter.router import Limits, Router, Sink
+from learnedrouter.sinks.ledger.database import engine_for
+from learnedrouter.sinks.ledger.sink import Ledger, Watch
+from learnedrouter.sinks.ledger.store import Store
 
 
 def _openai(key: str, base_url: str | None) -> Provider:
@@ -60,6 +63,27 @@ def make_router(settings: Settings, sinks: Sequence[Sink]) -> Router:
         ConversationMode(kept.mode), size=kept.size, idle_seconds=kept.idle_seconds, forget_seconds=kept.forget_seconds
     )
     return Router(ClassifierWorker(classifier), make_models(settings), chain, sinks, limits, conversations)
+
+
+def make_ledger(settings: LedgerSettings, watch: Watch) -> Ledger | None:
+    """Return the ledger, not yet started; None where it is switched off.
+
+    Raises
+    ------
+    ConfigError
+        Its database is none that can be used.
+    """
+    if not settings.enabled:
+        return None
+    engine = engine_for(settings.url, wait_seconds=settings.wait_seconds, synchronous=settings.synchronous)
+    return Ledger(
+        Store(engine),
+        watch,
+        capture=settings.capture,
+        queue_rows=settings.queue_rows,
+        wait_seconds=settings.wait_seconds,
+        keep_days=settings.keep_days,
+    )
 
 
 def make_providers(settings: Settings) -> Mapping[str, Provider]:

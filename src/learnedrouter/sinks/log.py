@@ -13,7 +13,7 @@ class LogSink:
 
     def record(self, event: RoutedCompletion) -> None:
         """See `Sink.record`."""
-        decision = event.decision
+        decision, usage = event.decision, event.usage
         self._log.info(
             "routed",
             id=event.id,
@@ -23,8 +23,12 @@ class LogSink:
             confidence=round(decision.confidence, 4),
             reasons=list(decision.reasons),
             model=event.model.model if event.model else None,
-            fallbacks=event.fallbacks,
+            attempts=[f"{attempt.ref.model}: {attempt.outcome}" for attempt in event.attempts],
+            streamed=event.streamed,
+            input_tokens=usage.input_tokens,
+            output_tokens=usage.output_tokens,
             cost_usd=None if event.cost_usd is None else str(event.cost_usd),
             decision_ms=round(event.decision_seconds * 1000, 2),
+            provider_ms=round(event.provider_seconds * 1000, 2),
             total_ms=round(event.total_seconds * 1000, 2),
         )

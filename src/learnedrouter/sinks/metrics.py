@@ -1,86 +1,41 @@
-"""Prometheus metrics. Labels hold tiers and models only, so that their number is bounded by the configuration."""
-
-from collections.abc import Mapping
-
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
+"""Prometheus metrics of everything that was routed, and of the service itself."""
 
 from learnedrouter.events import RoutedCompletion
+from learnedrouter.sinks.meters.answers import AnswerMeters
+from learnedrouter.sinks.meters.base import Meters
+from learnedrouter.sinks.meters.calls import CallMeters
+from learnedrouter.sinks.meters.decisions import DecisionMeters
+from learnedrouter.sinks.meters.health import HealthMeters
+from learnedrouter.sinks.meters.ledger import LedgerMeters
+from learnedrouter.sinks.meters.money import MoneyMeters
 
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
-_DECISION_SECONDS = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 1.0)
-_PROVIDER_SECONDS = (0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 120.0)
-_BREAKER_STATES = {"closed": 0, "half-opened": 1, "opened": 2}
-_CONFIDENCE = tuple(step / 20 for step in range(1, 21))
 
 
 class MetricsSink:
-    """Counts what happened; see `learnedrouter.router.Sink`."""
+    """Counts what happened; see `learnedrouter.router.Sink`.
+
+    Parameters
+    ----------
+    meters
+        Makes the metrics; sinks that have some of their own take it too.
+    health
+        The service's own.
+    ledger
+        The ledger's.
+    """
 
     def __init__(self) -> None:
-        self._registry = CollectorRegistry()
-
-        def counter(name: str, text: str, *labels: str) -> Counter:
-            return Counter(f"learnedrouter_{name}", text, labels, registry=self._registry)
-
-        def histogram(name: str, text: str, buckets: tuple[float, ...], *labels: str) -> Histogram:
-            return Histogram(f"learnedrouter_{name}", text, labels, buckets=buckets, registry=self._registry)
-
-        self._requests = counter("requests", "Requests routed.", "tier", "model", "outcome")
-        self._decisions = counter("decisions", "Decisions, by the reason that decided.", "tier", "reason")
-        self._tokens = counter("tokens", "Tokens billed.", "model", "type")
-        self._cost = counter("cost_dollars", "Cost of answered requests.", "tier", "model")
-        self._baseline = counter("baseline_cost_dollars", "Cost of the same tokens at the top tier.", "tier")
-        self._unpriced = counter("unpriced_requests", "Answered requests whose cost is unknown.", "model")
-        self._fallbacks = counter("fallbacks", "Attempts that another model took over from.", "from_model", "outcome")
-        self._decision = histogram("decision_seconds", "Time to decide.", _DECISION_SECONDS)
-        self._provider = histogram("provider_seconds", "Time that providers took, all attempts together.", _PROVIDER_SECONDS, "model")
-        self._breakers = Gauge(
-            "learnedrouter_breaker_state", "Circuit breakers: 0 closed, 1 half-opened, 2 opened.", ("model",), registry=self._registry
-        )
-        self._streams = counter("streams", "Streamed answers that had begun, by how they ended.", "model", "outcome")
-        self._adjusted = counter("adjusted", "Answered requests that were changed for their model.", "model", "what")
-        self._confidence = histogram("confidence", "Sufficiency of the tier chosen.", _CONFIDENCE, "tier")
+        self.meters = Meters()
+        self.health = HealthMeters(self.meters)
+        self.ledger = LedgerMeters(self.meters)
+        self._families = tuple(family(self.meters) for family in (DecisionMeters, AnswerMeters, CallMeters, MoneyMeters))
 
     def record(self, event: RoutedCompletion) -> None:
         """See `Sink.record`."""
-        decision, model = event.decision, event.model.model if event.model else "none"
-        self._requests.labels(decision.tier, model, event.outcome).inc()
-        self._decisions.labels(decision.tier, decision.reasons[-1]).inc()
-        self._decision.observe(event.decision_seconds)
-        self._confidence.labels(decision.tier).observe(decision.confidence)
-        # The last attempt of an answered request is the answer: nothing took over from it, even if it broke off.
-        for attempt in event.attempts[:-1] if event.model else event.attempts:
-            if attempt.outcome != "ok":
-                self._fallbacks.labels(attempt.ref.model, attempt.outcome).inc()
-        if event.model is None:
-            return
-        self._provider.labels(model).observe(event.provider_seconds)
-        if event.streamed:
-            self._streams.labels(model, event.outcome).inc()
-        changed = (event.adjusted.clamped, *event.adjusted.parameters)
-        for what in filter(None, changed):
-            self._adjusted.labels(model, what.partition("=")[0]).inc()
-        usage = event.usage
-        classes = {
-            "input": usage.input_tokens,
-            "cache_read": usage.cache_read_tokens,
-            "cache_write": usage.cache_write_tokens,
-            "output": usage.output_tokens,
-        }
-        for kind, tokens in classes.items():
-            self._tokens.labels(model, kind).inc(tokens or 0)
-        if event.cost_usd is None:
-            self._unpriced.labels(model).inc()
-        else:
-            self._cost.labels(event.served_tier, model).inc(float(event.cost_usd))
-        if event.baseline_usd is not None:
-            self._baseline.labels(decision.tier).inc(float(event.baseline_usd))
-
-    def show_breakers(self, states: Mapping[str, str]) -> None:
-        """Take note of the state of each model's circuit breaker."""
-        for model, state in states.items():
-            self._breakers.labels(model).set(_BREAKER_STATES[state])
+        for family in self._families:
+            family.record(event)
 
     def exposition(self) -> bytes:
         """Return all metrics in Prometheus' text format."""
-        return generate_latest(self._registry)
+        return self.meters.exposition()

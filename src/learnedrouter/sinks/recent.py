@@ -1,5 +1,7 @@
 """The newest events, in memory, so that a request can be explained by its id."""
 
+from dataclasses import replace
+
 from cachetools import LRUCache
 
 from learnedrouter.events import RoutedCompletion
@@ -19,7 +21,8 @@ class RecentSink:
 
     def record(self, event: RoutedCompletion) -> None:
         """See `Sink.record`."""
-        self._events[event.id] = event
+        measures = replace(event.asked, ask=None, embedding=None)  # what was asked is nobody's to keep here
+        self._events[event.id] = replace(event, asked=measures)
 
     def get(self, identity: str) -> RoutedCompletion | None:
         """Return the event of a request; None where it is not known any more."""

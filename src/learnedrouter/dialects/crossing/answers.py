@@ -101,7 +101,8 @@ def anthropic_usage(usage: Usage) -> dict[str, Any]:
         "cache_read_input_tokens": usage.cache_read_tokens,
         "output_tokens": usage.output_tokens or 0,
     }
-    return counts | ({"output_tokens_details": {"thinking_tokens": usage.reasoning_tokens}} if usage.reasoning_tokens else {})
+    reasoning = usage.reasoning_tokens
+    return counts if reasoning is None else counts | {"output_tokens_details": {"thinking_tokens": reasoning}}
 
 
 def _to_openai(answer: Mapping[str, Any], model: str, created: int) -> dict[str, Any]:
@@ -139,10 +140,11 @@ def openai_usage(usage: Usage) -> dict[str, Any] | None:
     if usage.input_tokens is None or usage.output_tokens is None:
         return None
     prompt = usage.input_tokens + usage.cache_read_tokens + usage.cache_write_tokens
-    return {
+    told: dict[str, Any] = {
         "prompt_tokens": prompt,
         "completion_tokens": usage.output_tokens,
         "total_tokens": prompt + usage.output_tokens,
         "prompt_tokens_details": {"cached_tokens": usage.cache_read_tokens, "cache_write_tokens": usage.cache_write_tokens},
-        "completion_tokens_details": {"reasoning_tokens": usage.reasoning_tokens},
     }
+    reasoning = usage.reasoning_tokens
+    return told if reasoning is None else told | {"completion_tokens_details": {"reasoning_tokens": reasoning}}

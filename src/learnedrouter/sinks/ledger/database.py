@@ -1,0 +1,106 @@
+"""Connecting to the ledger's database, and bringing its tables up to date. Any database that SQLAlchemy knows will do.
+
+SQLite needs telling: a write-ahead log, so that readers and the writers of several processes do not stop each other, and
+transactions that begin where we say.
+"""
+
+import os
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy import Connection, Engine, create_engine, event, inspect, select, text
+from sqlalchemy.engine import make_url
+from sqlalchemy.exc import ArgumentError, NoSuchModuleError
+
+from learnedrouter.errors import ConfigError
+from learnedrouter.sinks.ledger.migrations import HEAD, version
+
+_MIGRATION_LOCK = 0x6C65_6467_6572
+"""Postgres' advisory lock that a migration holds ("ledger" in ASCII): of several processes that start, one migrates."""
+
+
+def engine_for(url: str, *, wait_seconds: float = 5.0, synchronous: str = "normal") -> Engine:
+    """Return an engine for the ledger at `url`; nothing is connected or created yet.
+
+    Parameters
+    ----------
+    wait_seconds
+        How long a locked SQLite file is waited for.
+    synchronous
+        SQLite's: ``normal`` or ``full`` (https://www.sqlite.org/pragma.html#pragma_synchronous).
+
+    Raises
+    ------
+    ConfigError
+        The address is none, names an SQLite database that is no file, or its driver is not installed.
+    """
+    try:
+        parsed = make_url(url)
+        if parsed.get_backend_name() != "sqlite":
+            return _positional(create_engine(parsed, pool_pre_ping=True))
+        if parsed.database in (None, "", ":memory:"):
+            raise ConfigError(f"ledger.url {url!r}: holds nothing; expected a file, as in sqlite:///ledger.db")
+        engine = create_engine(parsed, connect_args={"timeout": wait_seconds})
+    except (ArgumentError, NoSuchModuleError, ImportError) as error:
+        raise ConfigError(f"ledger.url: not a database that can be used ({error})") from error
+
+    @event.listens_for(engine, "connect")
+    def prepare(connection: Any, _: object) -> None:
+        connection.isolation_level = None  # else the driver decides where transactions begin
+        for pragma in ("journal_mode=WAL", f"synchronous={synchronous}"):
+            connection.execute(f"PRAGMA {pragma}").close()
+
+    @event.listens_for(engine, "begin")
+    def begin(connection: Connection) -> None:
+        # A transaction that begins by reading cannot become a writing one while another process writes.
+        writes = connection.get_execution_options().get("ledger_writes")
+        connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")
+
+    return engine
+
+
+def writing(engine: Engine) -> Engine:
+    """Return the same engine, its transactions writing ones from their beginning."""
+    return engine.execution_options(ledger_writes=True)
+
+
+def _positional(engine: Engine) -> Engine:
+    """Return an engine whose driver takes parameters in order, so that one statement can insert many rows."""
+    named = engine.dialect.paramstyle == "pyformat"
+    return create_engine(engine.url, pool_pre_ping=True, paramstyle="format") if named else engine
+
+
+def migrate(engine: Engine) -> None:
+    """Bring the tables up to date; make them, where there are none. Costs one query where there is nothing to do.
+
+    Raises
+    ------
+    sqlalchemy.exc.SQLAlchemyError
+        The database cannot be used.
+    alembic.util.CommandError
+        It was made by a newer learnedrouter.
+    """
+    if (database := engine.url.database) and engine.dialect.name == "sqlite":
+        # What is captured is nobody else's to read; the write-ahead log takes the file's permissions over.
+        Path(database).parent.mkdir(parents=True, exist_ok=True)
+        os.close(os.open(database, os.O_CREAT | os.O_RDWR, 0o600))
+    with engine.connect() as connection:
+        if current_version(connection) == HEAD:
+            return
+    from alembic import command  # imported on use: serving needs it once in a database's life
+    from alembic.config import Config
+
+    config = Config()
+    config.set_main_option("script_location", "learnedrouter.sinks.ledger:migrations")
+    with writing(engine).begin() as connection:
+        if engine.dialect.name == "postgresql":
+            connection.execute(text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": _MIGRATION_LOCK})
+        config.attributes["connection"] = connection
+        command.upgrade(config, "head")
+
+
+def current_version(connection: Connection) -> str | None:
+    """Return the version of the tables; None where there are none."""
+    if not inspect(connection).has_table(version.name):
+        return None
+    return connection.execute(select(version.c.version_num)).scalar()

@@ -1,0 +1,83 @@
+import threading
+from pathlib import Path
+
+import pytest
+from alembic.autogenerate import compare_metadata
+from alembic.config import Config
+from alembic.migration import MigrationContext
+from alembic.script import ScriptDirectory
+from alembic.util import CommandError
+from sqlalchemy import Engine, update
+
+from learnedrouter.errors import ConfigError
+from learnedrouter.sinks.ledger.database import current_version, engine_for, migrate, writing
+from learnedrouter.sinks.ledger.migrations import HEAD, version
+from learnedrouter.sinks.ledger.tables import metadata
+
+
+def test_there_is_one_head() -> None:
+    """Two steps that follow the same one would be two databases; the newest is the one that the code names."""
+    config = Config()
+    config.set_main_option("script_location", "learnedrouter.sinks.ledger:migrations")
+
+    assert ScriptDirectory.from_config(config).get_heads() == [HEAD]
+
+
+def test_the_steps_lead_to_the_tables(engine: Engine) -> None:
+    """A database that went through all steps has the tables that the code writes, column for column."""
+    migrate(engine)
+    migrate(engine)
+
+    with engine.connect() as connection:
+        assert current_version(connection) == HEAD
+        context = MigrationContext.configure(connection, opts={"version_table": version.name, "compare_type": True})
+        assert compare_metadata(context, metadata) == []
+
+
+def test_of_several_processes_that_start_one_migrates(engine: Engine) -> None:
+    """All of them find the tables made, and none fails."""
+    url = engine.url.render_as_string(hide_password=False)
+    failures: list[Exception] = []
+
+    def start() -> None:
+        own = engine_for(url)
+        try:
+            migrate(own)
+        except Exception as error:
+            failures.append(error)
+        own.dispose()
+
+    threads = [threading.Thread(target=start) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+
+    assert failures == []
+    with engine.connect() as connection:
+        assert current_version(connection) == HEAD
+
+
+def test_a_newer_ledger_is_not_touched(engine: Engine) -> None:
+    """A database that a newer version made is refused, whatever is in it."""
+    migrate(engine)
+    with writing(engine).begin() as connection:
+        connection.execute(update(version).values(version_num="9999"))
+
+    with pytest.raises(CommandError, match="9999"):
+        migrate(engine)
+
+
+def test_the_file_is_its_owners(tmp_path: Path) -> None:
+    """The folder is made, and nobody else on the machine reads the file."""
+    engine = engine_for(f"sqlite:///{tmp_path}/new/ledger.db")
+    migrate(engine)
+
+    assert (tmp_path / "new" / "ledger.db").stat().st_mode & 0o077 == 0
+
+
+@pytest.mark.parametrize("url", ["sqlite://", "sqlite:///:memory:", "no address", "nosuch://host/base", "oracle://host/base"])
+def test_what_is_no_database_is_told_at_once(url: str) -> None:
+    """An address that holds nothing or has no driver is one clear error that names the key."""
+    with pytest.raises(ConfigError, match=r"ledger\.url"):
+        engine_for(url)
