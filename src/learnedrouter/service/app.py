@@ -1,7 +1,6 @@
 """The application: loads the router when it starts, closes it when it ends."""
 
 import asyncio
-import gc
 import os
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
@@ -13,7 +12,7 @@ from starlette.types import ASGIApp
 from learnedrouter.config import Settings
 from learnedrouter.errors import LearnedRouterError
 from learnedrouter.router import Router, Sink
-from learnedrouter.service import compatible, routes
+from learnedrouter.service import compatible, garbage, routes
 from learnedrouter.service.arriving import Arriving
 from learnedrouter.service.client_keys import ClientKeys
 from learnedrouter.service.failures import HANDLERS
@@ -78,12 +77,6 @@ def create_app(settings: Settings, on_failure: Callable[[LearnedRouterError], No
     return Arriving(app, metrics.health)  # outside of all the rest, so that no answer lacks its ids or goes uncounted
 
 
-def _settle() -> None:
-    """Take what is there by now, which stays, out of every later collection of garbage: looking through it all took a tenth of the time."""
-    gc.collect()
-    gc.freeze()
-
-
 async def _watch(state: ServiceState) -> None:
     """Keep what the metrics say of the breakers up to date: any worker may be asked for the metrics of all."""
     while True:
@@ -94,9 +87,10 @@ async def _watch(state: ServiceState) -> None:
 async def _load(state: ServiceState, sinks: Sequence[Sink], on_failure: Callable[[LearnedRouterError], None], load: MakeRouter) -> None:
     try:
         router = await asyncio.to_thread(load, state.settings, sinks)
-        await asyncio.to_thread(_settle)
         state.router = router
         state.metrics.health.show_build(router.artifact)
         structlog.get_logger("learnedrouter").info("ready", artifact=router.artifact, pid=os.getpid())
     except LearnedRouterError as error:
         on_failure(error)
+    finally:
+        garbage.collect_from_now_on()
