@@ -4,8 +4,8 @@ It travels in a context variable, so that a log line deep inside a request knows
 no HTTP, gives its decision the id that an error before any decision would have had.
 """
 
+import os
 import re
-import uuid
 from collections.abc import Mapping
 from contextvars import ContextVar
 from dataclasses import dataclass, field
@@ -55,4 +55,4 @@ def current_id() -> str:
 
 
 def _new_id() -> str:
-    return f"rt_{uuid.uuid4().hex}"
+    return f"rt_{os.urandom(16).hex()}"

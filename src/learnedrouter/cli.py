@@ -96,12 +96,14 @@ def explain(
     identity: Annotated[str, typer.Argument(metavar="ID", help="A request's id, as the header x-learnedrouter-id gives it.")],
     url: Annotated[str, typer.Option(help="Where the service runs.")] = "http://127.0.0.1:8080",
     key: Annotated[str | None, typer.Option(envvar="LEARNEDROUTER_API_KEY", help="A key that the service accepts.")] = None,
+    ledger: Annotated[str | None, typer.Option(help="Read this ledger instead: sqlite:///ledger.db, or any address like it.")] = None,
     as_json: Json = False,
 ) -> None:
-    """Tell what a running service decided for a request, what it tried, and what that cost."""
+    """Tell what was decided for a request, what was tried, and what that cost."""
     from learnedrouter.explain import explain as ask
+    from learnedrouter.explain import explain_from
 
-    told = ask(url, identity, key)
+    told = explain_from(ledger, identity) if ledger else ask(url, identity, key)
     if as_json:
         print_json(told)
         return
@@ -111,6 +113,17 @@ def explain(
     print_table("sufficiency", ("tier", "probability"), [[tier, f"{value:.3f}"] for tier, value in decision["sufficiency"].items()])
     tried = [[attempt["model"], attempt["outcome"], f"{attempt['duration_ms']:.0f}"] for attempt in told["attempts"]]
     print_table("attempts", ("model", "outcome", "ms"), tried)
+
+
+@app.command()
+def migrate(
+    config: Annotated[Path, typer.Option(help="The configuration; its ledger.url is meant.")] = Path("router.toml"),
+) -> None:
+    """Bring the ledger's tables up to date, which `serve` does too when it starts."""
+    from learnedrouter.config import load_settings
+    from learnedrouter.sinks.ledger.database import bring_up_to_date
+
+    print(f"the ledger is at version {bring_up_to_date(load_settings(config).ledger.url)}")
 
 
 @contextmanager

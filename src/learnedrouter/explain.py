@@ -1,10 +1,14 @@
-"""Asking a running service what became of a request."""
+"""What became of a request: as a running service tells it, or as a ledger does."""
 
 from typing import Any
 
 import httpx2
+from sqlalchemy.exc import SQLAlchemyError
 
 from learnedrouter.errors import InputError
+from learnedrouter.service.schemas import event_json
+from learnedrouter.sinks.ledger.database import existing
+from learnedrouter.sinks.ledger.reading import find
 
 
 def explain(url: str, identity: str, key: str | None) -> dict[str, Any]:
@@ -29,3 +33,20 @@ def explain(url: str, identity: str, key: str | None) -> dict[str, Any]:
         raise InputError(f"{url}: answered {answer.status_code}: {answer.text[:200]}")
     told: dict[str, Any] = answer.json()
     return told
+
+
+def explain_from(ledger: str, identity: str) -> dict[str, Any]:
+    """Return the whole decision of the request `identity`, as the ledger at the address `ledger` has it.
+
+    Raises
+    ------
+    InputError
+        The ledger cannot be read, or does not know the request.
+    """
+    try:
+        event = find(existing(ledger), identity)
+    except SQLAlchemyError as error:
+        raise InputError(f"{ledger}: no ledger that can be read ({str(error).splitlines()[0]})") from error
+    if event is None:
+        raise InputError(f"{ledger}: does not know the request {identity!r}")
+    return event_json(event)

@@ -238,6 +238,7 @@ class Router:
             raise RoutingFailed(event, error) from error
         except RequestError:
             recorder.unanswered("invalid_request", ())
+            await recorder.kept()
             raise
         except asyncio.CancelledError:
             recorder.unanswered(DISCONNECTED, ())

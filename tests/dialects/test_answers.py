@@ -137,12 +137,51 @@ def test_unknown_usage_is_left_out_for_openai_and_zero_only_where_anthropics_sha
             Usage(1, 4, 5, 3),
         ),
         ({"prompt_tokens": 10, "completion_tokens": 3, "prompt_cache_hit_tokens": 4}, Usage(6, 4, 0, 3)),
+        (
+            {"prompt_tokens": 10, "completion_tokens": 9, "completion_tokens_details": {"reasoning_tokens": 0}},
+            Usage(10, output_tokens=9, reasoning_tokens=0),
+        ),
+        (
+            {"prompt_tokens": 10, "completion_tokens": 9, "completion_tokens_details": {"reasoning_tokens": 7}},
+            Usage(10, output_tokens=9, reasoning_tokens=7),
+        ),
         ({"prompt_tokens": "10", "completion_tokens": True, "prompt_tokens_details": []}, Usage()),
     ],
 )
 def test_openais_usage_taken_apart(usage, expected):
-    """Cached and written tokens are counted inside the prompt's; what is no count is unknown."""
+    """Cached and written tokens are inside the prompt's count, reasoning inside the completion's; what is no count is unknown."""
     assert openai_chat.read_usage(usage) == expected
+
+
+@pytest.mark.parametrize(
+    ("usage", "expected"),
+    [
+        (None, Usage()),
+        ({"input_tokens": 10, "output_tokens": 3}, Usage(10, output_tokens=3)),
+        (
+            {"input_tokens": 1, "cache_read_input_tokens": 4, "cache_creation_input_tokens": 5, "output_tokens": 3},
+            Usage(1, 4, 5, 3),
+        ),
+        (
+            {
+                "input_tokens": 1,
+                "cache_creation_input_tokens": 30,
+                "cache_creation": {"ephemeral_5m_input_tokens": 10, "ephemeral_1h_input_tokens": 20},
+                "output_tokens": 3,
+            },
+            Usage(1, 0, 30, 3, cache_write_1h_tokens=20),
+        ),
+        (
+            {"input_tokens": 1, "cache_creation": {"ephemeral_5m_input_tokens": 10, "ephemeral_1h_input_tokens": 20}, "output_tokens": 3},
+            Usage(1, 0, 30, 3, cache_write_1h_tokens=20),
+        ),
+        ({"input_tokens": 1, "output_tokens": 9, "output_tokens_details": {"thinking_tokens": 7}}, Usage(1, 0, 0, 9, 7)),
+        ({"input_tokens": 1, "cache_creation": None, "output_tokens": None}, Usage(1)),
+    ],
+)
+def test_anthropics_usage_taken_apart(usage, expected):
+    """Its classes stand beside each other; what was written for an hour is part of what was written, told as a sum or not."""
+    assert anthropic_messages.read_usage(usage) == expected
 
 
 def test_in_the_same_dialect_only_the_models_name_changes():

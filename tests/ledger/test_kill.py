@@ -7,7 +7,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack
 from itertools import cycle
 from pathlib import Path
 
@@ -33,31 +33,35 @@ KINDS = (
 """Where, what, and the line that says that a streamed answer is complete."""
 
 
-@contextmanager
-def service(ledger: str) -> Iterator[tuple[subprocess.Popen[bytes], str]]:
-    """The service in a process of its own, with the shipped model and the built-in provider, ready."""
-    with socket.socket() as bound:
-        bound.bind(("127.0.0.1", 0))
-        port = bound.getsockname()[1]
-    command = [sys.executable, "-m", "learnedrouter", "serve", "--offline", "--port", str(port)]
-    environment = {**os.environ, "LEARNEDROUTER_LEDGER__URL": ledger, "LEARNEDROUTER_LEDGER__WAIT_SECONDS": "60"}
-    with subprocess.Popen(command, cwd=ROOT, env=environment, stderr=subprocess.DEVNULL) as process:
-        try:
-            url = f"http://127.0.0.1:{port}"
-            for _ in range(600):
-                try:
-                    if httpx2.get(f"{url}/readyz").status_code == 200:
-                        break
-                except httpx2.HTTPError:
-                    pass
-                time.sleep(0.05)
-            yield process, url
-        finally:
-            process.kill()
+class Service:
+    """The service in a process of its own, with the shipped model and the built-in provider."""
+
+    def __init__(self, ledger: str) -> None:
+        with socket.socket() as bound:
+            bound.bind(("127.0.0.1", 0))
+            port = bound.getsockname()[1]
+        environment = {**os.environ, "LEARNEDROUTER_LEDGER__URL": ledger, "LEARNEDROUTER_LEDGER__WAIT_SECONDS": "60"}
+        command = [sys.executable, "-m", "learnedrouter", "serve", "--offline", "--port", str(port)]
+        self.url = f"http://127.0.0.1:{port}"
+        self.process = subprocess.Popen(command, cwd=ROOT, env=environment, stderr=subprocess.DEVNULL)
+
+    def wait_until_ready(self) -> None:
+        for _ in range(1_200):
+            try:
+                if httpx2.get(f"{self.url}/readyz").status_code == 200:
+                    return
+            except httpx2.HTTPError:
+                pass
+            time.sleep(0.05)
+        raise AssertionError("not ready after a minute")
+
+    def kill(self) -> None:
+        self.process.send_signal(signal.SIGKILL)
+        self.process.wait()
 
 
-async def answered_until_killed(url: str, process: subprocess.Popen[bytes]) -> list[str]:
-    """Ids of the requests whose callers had their whole answer when the process was killed under load."""
+async def answered_until_killed(service: Service) -> list[str]:
+    """Ids of the requests whose callers had their whole answer when the service was killed under load."""
     whole: list[str] = []
 
     async def call(kinds: Iterator[tuple[str, dict[str, object], str | None]]) -> None:
@@ -73,13 +77,13 @@ async def answered_until_killed(url: str, process: subprocess.Popen[bytes]) -> l
                         if line == end:
                             whole.append(identity)  # noqa: PERF401 (what came before the connection broke counts)
 
-    async with httpx2.AsyncClient(base_url=url, timeout=20) as http:
+    async with httpx2.AsyncClient(base_url=service.url, timeout=20) as http:
         callers = [asyncio.create_task(call(cycle(KINDS[place % 6 :] + KINDS[: place % 6]))) for place in range(CALLERS)]
         for _ in range(2_000):
             await asyncio.sleep(0.01)
             if len(whole) >= ANSWERED:
                 break
-        os.kill(process.pid, signal.SIGKILL)
+        service.kill()
         ends = await asyncio.gather(*callers, return_exceptions=True)
     assert all(isinstance(end, httpx2.HTTPError) for end in ends), ends
     return whole
@@ -91,13 +95,22 @@ def test_no_answered_request_is_missing_after_kill_9(tmp_path: Path) -> None:
     The process is killed in the middle of its work, with no chance to write anything; the next one goes on with the file.
     """
     ledger = f"sqlite:///{tmp_path}/ledger.db"
-    told: list[set[str]] = []
-    for _ in range(ROUNDS):
-        with service(ledger) as (process, url):
-            told.append(set(asyncio.run(answered_until_killed(url, process))))
+    told: set[str] = set()
+    with ExitStack() as stack:
 
-        kept = {event.id: event for event in reading.events(engine_for(ledger))}
+        def start() -> Service:
+            service = Service(ledger)
+            stack.callback(service.kill)
+            return service
 
-        assert len(told[-1]) >= ANSWERED
-        assert not set().union(*told) - kept.keys()
-    assert all(event.outcome == "ok" for identity, event in kept.items() if identity in set().union(*told))
+        following = start()
+        for number in range(ROUNDS):
+            service, following = following, start() if number < ROUNDS - 1 else following  # the next starts meanwhile
+            service.wait_until_ready()
+            answered = asyncio.run(answered_until_killed(service))
+            told |= set(answered)
+            kept = {event.id: event for event in reading.events(engine_for(ledger))}
+
+            assert len(answered) >= ANSWERED
+            assert not told - kept.keys()
+    assert {kept[identity].outcome for identity in told} == {"ok"}

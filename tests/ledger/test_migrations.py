@@ -1,3 +1,7 @@
+import json
+import os
+import subprocess
+import sys
 import threading
 from pathlib import Path
 
@@ -9,10 +13,15 @@ from alembic.script import ScriptDirectory
 from alembic.util import CommandError
 from sqlalchemy import Engine, update
 
+from learnedrouter.chat import Caller
 from learnedrouter.errors import ConfigError
 from learnedrouter.sinks.ledger.database import current_version, engine_for, migrate, writing
 from learnedrouter.sinks.ledger.migrations import HEAD, version
+from learnedrouter.sinks.ledger.rows import rows_of
+from learnedrouter.sinks.ledger.store import Store
 from learnedrouter.sinks.ledger.tables import metadata
+from tests.conftest import ROOT
+from tests.ledger.world import event
 
 
 def test_there_is_one_head() -> None:
@@ -81,3 +90,23 @@ def test_what_is_no_database_is_told_at_once(url: str) -> None:
     """An address that holds nothing or has no driver is one clear error that names the key."""
     with pytest.raises(ConfigError, match=r"ledger\.url"):
         engine_for(url)
+
+
+def test_the_command_migrates_and_explains(tmp_path: Path) -> None:
+    """`migrate` makes the configured ledger; `explain --ledger` reads one without a service; what is none is one line."""
+    path, told = tmp_path / "ledger.db", event(caller=Caller("0123456789ab", {"team": "search"}))
+    environment = {**os.environ, "LEARNEDROUTER_LEDGER__URL": f"sqlite:///{path}"}
+
+    def run(*arguments: str) -> subprocess.CompletedProcess[str]:
+        command = [sys.executable, "-m", "learnedrouter", *arguments]
+        return subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=120, check=False)
+
+    assert "no ledger" in run("explain", told.id, "--ledger", f"sqlite:///{path}").stderr
+    assert HEAD in run("migrate").stdout
+    store = Store(engine_for(f"sqlite:///{path}"))
+    store.write([rows_of(told, "off")])
+    store.close()
+    shown = json.loads(run("explain", told.id, "--ledger", f"sqlite:///{path}", "--json").stdout)
+    assert (shown["id"], shown["cost"]["usd"], shown["tags"]) == (told.id, 0.0010575, dict(told.caller.tags))
+    unknown = run("explain", "rt_unknown", "--ledger", f"sqlite:///{path}")
+    assert (unknown.returncode, len(unknown.stderr.splitlines())) == (2, 1)

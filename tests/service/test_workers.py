@@ -64,7 +64,8 @@ def serve(folder: Path, artifact: Path, *options: str) -> Served:
     folders.mkdir()
     config = folder / "router.toml"
     config.write_text((ROOT / "router.toml").read_text(encoding="utf-8"), encoding="utf-8")
-    environment = {**os.environ, "LEARNEDROUTER_API_KEYS": KEY, "TMPDIR": str(folders)}
+    ledger = f"sqlite:///{folder / 'ledger.db'}"
+    environment = {**os.environ, "LEARNEDROUTER_API_KEYS": KEY, "LEARNEDROUTER_LEDGER__URL": ledger, "TMPDIR": str(folders)}
     command = [sys.executable, "-m", "learnedrouter", "serve", "--config", str(config), "--artifact", str(artifact), "--offline", *options]
     with (folder / "log").open("wb") as log:
         return Served(subprocess.Popen(command, env=environment, stdout=log, stderr=log), folder / "log", folders)
@@ -89,22 +90,24 @@ def metric(text: str, name: str) -> float:
     return sum(float(value) for _, _, value in lines)
 
 
-def test_metrics_are_those_of_all_workers(served: Served) -> None:
-    """Forty requests, shared between two workers, are forty in the metrics of either; both tell the same cost."""
+def test_metrics_and_ledger_are_those_of_all_workers(served: Served) -> None:
+    """Forty requests, shared between two workers, are forty in the metrics of either, which tell the same cost, and forty rows."""
     connections = served.connections()
-    spent = 0.0
-    for number in range(40):
-        http = list(connections.values())[number % 2]
-        spent += http.post("/route", json={"prompt": f"hello {number}"}).raise_for_status().json()["cost"]["usd"]
-    scrapes = [http.get("/metrics").text for http in connections.values()]
+    one, other = connections.values()
+    answers = [
+        (one, other)[number % 2].post("/route", json={"prompt": f"hello {number}"}).raise_for_status().json() for number in range(40)
+    ]
+    spent = sum(answer["cost"]["usd"] for answer in answers)
+    scrapes = [http.get("/metrics").text for http in (one, other)]
 
+    assert {http.get(f"/route/{answers[0]['id']}").json()["id"] for http in (one, other)} == {answers[0]["id"]}
     for text in scrapes:
         assert metric(text, "learnedrouter_requests_total") == 40
         assert metric(text, "learnedrouter_confidence_count") == 40
         assert metric(text, "learnedrouter_cost_dollars_total") == pytest.approx(spent)
+        assert metric(text, "learnedrouter_ledger_rows_total") == 40
         assert metric(text, "learnedrouter_build_info") == 1
         assert metric(text, "learnedrouter_breaker_state") == 0
-    assert len(set(connections)) == 2
 
 
 def test_a_dead_worker_is_replaced_and_what_it_counted_stays(served: Served) -> None:

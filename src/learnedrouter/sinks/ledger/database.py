@@ -10,9 +10,9 @@ from typing import Any
 
 from sqlalchemy import Connection, Engine, create_engine, event, inspect, select, text
 from sqlalchemy.engine import make_url
-from sqlalchemy.exc import ArgumentError, NoSuchModuleError
+from sqlalchemy.exc import ArgumentError, NoSuchModuleError, SQLAlchemyError
 
-from learnedrouter.errors import ConfigError
+from learnedrouter.errors import ConfigError, InputError
 from learnedrouter.sinks.ledger.migrations import HEAD, version
 
 _MIGRATION_LOCK = 0x6C65_6467_6572
@@ -59,6 +59,21 @@ def engine_for(url: str, *, wait_seconds: float = 5.0, synchronous: str = "norma
     return engine
 
 
+def existing(url: str) -> Engine:
+    """Return an engine for reading the ledger at `url`, which must be there.
+
+    Raises
+    ------
+    InputError
+        There is no such file; or see `engine_for`.
+    """
+    engine = engine_for(url)
+    path = engine.url.database
+    if engine.dialect.name == "sqlite" and path and not Path(path).is_file():
+        raise InputError(f"{url}: there is no ledger; expected the file {path}, which `learnedrouter serve` writes")
+    return engine
+
+
 def writing(engine: Engine) -> Engine:
     """Return the same engine, its transactions writing ones from their beginning."""
     return engine.execution_options(ledger_writes=True)
@@ -97,6 +112,26 @@ def migrate(engine: Engine) -> None:
             connection.execute(text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": _MIGRATION_LOCK})
         config.attributes["connection"] = connection
         command.upgrade(config, "head")
+
+
+def bring_up_to_date(url: str) -> str:
+    """Migrate the ledger at `url`, and return the version that it is at then.
+
+    Raises
+    ------
+    InputError
+        It cannot be migrated.
+    """
+    from alembic.util import CommandError
+
+    engine = engine_for(url)
+    try:
+        migrate(engine)
+    except (SQLAlchemyError, CommandError, OSError) as error:
+        raise InputError(f"{engine.url}: cannot be brought up to date ({str(error).splitlines()[0]})") from error
+    finally:
+        engine.dispose()
+    return HEAD
 
 
 def current_version(connection: Connection) -> str | None:
