@@ -53,7 +53,7 @@ def test_what_cannot_be_served_is_told(settings: Settings, change: dict[str, obj
 
 
 def test_serving_needs_no_torch(artifact_folder: Path) -> None:
-    """A fresh interpreter that imports the service and answers a request has loaded none of the training libraries, and offline no SDK either."""
+    """A fresh interpreter that serves has loaded none of the training libraries, and offline no SDK either."""
     program = f"""
 import sys, time
 from pathlib import Path
