@@ -15,10 +15,13 @@ from learnedrouter.config import Settings, load_settings
 from learnedrouter.tiers import DEFAULT_LADDER
 from learnedrouter.training.examples import Labels
 from learnedrouter.training.pipeline import TrainingPlan, train
+from tests.databases import engine, postgres_server
 
 LEDGERS = TemporaryDirectory(prefix="learnedrouter-")
 """Where services that are not told otherwise keep their ledgers, those in processes of their own included."""
 os.environ["LEARNEDROUTER_LEDGER__URL"] = f"sqlite:///{LEDGERS.name}/ledger.db"
+
+__all__ = ["engine", "postgres_server"]  # fixtures for every folder under this one
 
 ROOT = Path(__file__).parents[1]
 ROWS_OF_EACH_SPLIT = {"train": 240, "validation": 120, "test": 60}

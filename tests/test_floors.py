@@ -13,9 +13,9 @@ FLOORS = (
     ("errors", "chat", "arrival"),
     ("tiers", "pricing", "dialects", "providers"),
     ("events", "ask", "classifier", "config", "rows"),
-    ("planning", "conversations", "checking", "training", "recording", "router", "sinks", "batch"),
+    ("planning", "conversations", "checking", "training", "recording", "budgets", "routed", "router", "sinks", "batch"),
     ("service", "demo", "explain", "printing", "desk", "plots"),
-    ("cli", "cli_data", "cli_judge", "cli_options", "cli_train", "__main__"),
+    ("cli", "cli_budgets", "cli_data", "cli_judge", "cli_options", "cli_train", "__main__"),
 )
 ONLY_IN = {
     "openai": ("providers/openai.py",),

@@ -9,6 +9,7 @@ from typing import Annotated, BinaryIO
 
 import typer
 
+from learnedrouter.cli_budgets import budgets
 from learnedrouter.cli_data import app as data_app
 from learnedrouter.cli_judge import evaluate, tune
 from learnedrouter.cli_options import Artifact, Json
@@ -37,6 +38,7 @@ def main() -> None:
 app.command()(train)
 app.command()(evaluate)
 app.command()(tune)
+app.command()(budgets)
 
 
 @app.command()

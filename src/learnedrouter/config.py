@@ -1,6 +1,7 @@
 """Settings: ``router.toml``, over it the environment (and ``.env``). Read once, when asked; never at import."""
 
 import os
+import re
 import tomllib
 from collections.abc import Mapping
 from decimal import Decimal
@@ -26,6 +27,11 @@ Seconds = Annotated[float, Field(gt=0)]
 
 CLIENT_KEYS_ENV = "LEARNEDROUTER_API_KEYS"
 """Holds the keys that callers may show, separated by commas; without it, nobody needs one."""
+
+
+KEY_NAME = r"^[A-Za-z0-9_.-]{1,64}$"
+
+_SCOPE = re.compile(r"global|each-key|key:(.+)")
 
 
 class _Section(BaseModel):
@@ -119,6 +125,27 @@ class LedgerSettings(_Section):
     keep_days: Positive | None = None
 
 
+class KeySettings(_Section):
+    """A caller's key, by the name that budgets, the ledger and reports use; `key_env` names the variable that holds it."""
+
+    key_env: str
+
+
+class BudgetSettings(_Section):
+    """A limit to what is spent in a day or a month, by UTC's calendar."""
+
+    name: Annotated[str, Field(max_length=64)] = ""
+    scope: str = "global"
+    period: Literal["day", "month"]
+    limit_usd: Annotated[Decimal, Field(gt=0, le=1_000_000)]  # 1e18 pico-USD: sums of it fit a database's 64 bits
+    past: Literal["refuse", "degrade"] = "refuse"
+
+    @property
+    def title(self) -> str:
+        """The name that it is known by."""
+        return self.name or f"{self.scope}-{self.period}"
+
+
 class Settings(BaseSettings):
     """Everything that can be configured; see ``router.toml`` for what each key does."""
 
@@ -143,11 +170,15 @@ class Settings(BaseSettings):
     conversations: ConversationSettings = ConversationSettings()
     answers: AnswerSettings = AnswerSettings()
     ledger: LedgerSettings = LedgerSettings()
+    budgets: tuple[BudgetSettings, ...] = ()
+    budgets_unavailable: Literal["open", "closed"] = "open"
+    keys: dict[Annotated[str, Field(pattern=KEY_NAME)], KeySettings] = {}
     tiers: tuple[TierSettings, ...]
     providers: dict[str, ProviderSettings]
     models: dict[str, ModelSettings]
     provider_keys: dict[str, SecretStr] = {}
     client_keys: tuple[SecretStr, ...] = ()
+    named_keys: dict[str, SecretStr] = {}
 
     @classmethod
     def settings_customise_sources(
@@ -175,6 +206,20 @@ class Settings(BaseSettings):
             _ = self.ladder
         except InputError as error:
             raise ValueError(str(error)) from error
+        return self
+
+    @model_validator(mode="after")
+    def _budgets_hold(self) -> "Settings":
+        titles = [budget.title for budget in self.budgets]
+        for place, budget in enumerate(self.budgets):
+            where, match = f"budgets[{place}]", _SCOPE.fullmatch(budget.scope)
+            if not match:
+                raise ValueError(f"{where}.scope: {budget.scope!r} is neither 'global', 'each-key' nor 'key:NAME'")
+            key = match.group(1)
+            if key and key not in self.keys and not re.fullmatch("[0-9a-f]{12}", key):
+                raise ValueError(f"{where}.scope: {key!r} is not one of keys {sorted(self.keys)}, nor a key's id (12 hexadecimal digits)")
+            if titles.index(budget.title) < place:
+                raise ValueError(f"{where}: another budget is called {budget.title!r} too; give it a name of its own")
         return self
 
     @property
@@ -220,9 +265,10 @@ def load_settings(path: Path, **overrides: Any) -> Settings:
         where = ".".join(map(str, first["loc"]))
         raise ConfigError(f"{path}: {where + ': ' if where else ''}{first['msg'].removeprefix('Value error, ')}") from error
     keys = {name: SecretStr(key) for name, provider in settings.providers.items() if (key := known.get(provider.api_key_env))}
-    callers = tuple(SecretStr(key) for part in (known.get(CLIENT_KEYS_ENV) or "").split(",") if (key := part.strip()))
+    named = {name: SecretStr(key) for name, caller in settings.keys.items() if (key := (known.get(caller.key_env) or "").strip())}
+    unnamed = tuple(SecretStr(key) for part in (known.get(CLIENT_KEYS_ENV) or "").split(",") if (key := part.strip()))
     chosen = {key: value for key, value in overrides.items() if value is not None}
-    return settings.model_copy(update={"provider_keys": keys, "client_keys": callers, **chosen})
+    return settings.model_copy(update={"provider_keys": keys, "client_keys": (*unnamed, *named.values()), "named_keys": named, **chosen})
 
 
 def warnings(settings: Settings) -> list[str]:

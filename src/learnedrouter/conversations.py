@@ -21,7 +21,8 @@ from enum import StrEnum
 from cachetools import TTLCache
 
 from learnedrouter.chat import ChatRequest, Usage
-from learnedrouter.planning import RoutedModel
+from learnedrouter.planning import RoutedModel, in_order
+from learnedrouter.tiers import Decision, Ladder
 
 CACHE_SECONDS = 300.0
 """How long providers keep a prefix that is not read: Anthropic five minutes from the last read
@@ -135,6 +136,34 @@ class Conversations:
         if step < 0 and pause < self._idle_seconds:
             return True
         return switch_saving(model, chosen, tokens, held.prefix_tokens if pause < CACHE_SECONDS else 0) <= 0
+
+    def kept(
+        self, held: Held, decision: Decision, models: tuple[RoutedModel, ...], tokens: Usage, ladder: Ladder
+    ) -> tuple[Decision, tuple[RoutedModel, ...]]:
+        """Return decision and models for a conversation that may stay with the model that answered last.
+
+        Parameters
+        ----------
+        models
+            In the order in which they would be tried.
+        tokens
+            What the turn is expected to read, none of it cached, and to write.
+        """
+        model = next((model for model in models if model.link.ref.model == held.model), None)
+        if model is None or model is models[0]:
+            return decision, models
+        tier = ladder.index(model.link.tier)
+        if not self.stays(held, model, models[0], ladder.index(decision.tier) - tier, tokens):
+            return decision, models
+        others = (other for other in in_order(models, tier, ladder) if other is not model)
+        stayed = replace(
+            decision,
+            tier=model.link.tier,
+            confidence=decision.sufficiency[model.link.tier],
+            reasons=(*decision.reasons, "conversation"),
+            escalated=tier > ladder.index(decision.predicted_tier),
+        )
+        return stayed, (model, *others)
 
 
 def switch_saving(held: RoutedModel, other: RoutedModel, tokens: Usage, cached_tokens: int) -> Decimal:

@@ -13,10 +13,14 @@ LearnedRouterError
 │   ├── ProviderRateLimited     429                                      (falls back)
 │   ├── ProviderDenied          401, 402, 403, 404: our key or our name  (falls back to other providers)
 │   └── ProviderRejected        400, 413, 422: the request itself        (does not fall back)
-└── NoModelAnswered             every model of the chain failed
+├── NoModelAnswered             every model of the chain failed
+└── BudgetError                 no provider was called, for the sake of a budget
+    ├── BudgetExceeded          it does not cover the request                    (HTTP 429)
+    └── BudgetsUnavailable      what was spent cannot be read or written now     (HTTP 503)
 """
 
 from collections.abc import Sequence
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -152,3 +156,38 @@ class NoModelAnswered(LearnedRouterError):
     def __init__(self, message: str, *, attempts: Sequence[Any], cause: ProviderError | None) -> None:
         super().__init__(message)
         self.attempts, self.cause = tuple(attempts), cause
+
+
+class BudgetError(LearnedRouterError):
+    """No provider was called, for the sake of a budget."""
+
+    code = "budget"
+    retry_after_seconds = 1.0
+
+
+class BudgetExceeded(BudgetError):
+    """A budget does not cover a request.
+
+    Parameters
+    ----------
+    message
+        Which budget, what was spent, its limit, and when it resets.
+    budget
+        Its name.
+    resets_at
+        When its next period begins.
+    retry_after_seconds
+        Until then, or less where requests under way may leave enough of it.
+    """
+
+    code = "budget_exceeded"
+
+    def __init__(self, message: str, *, budget: str, resets_at: datetime, retry_after_seconds: float) -> None:
+        super().__init__(message)
+        self.budget, self.resets_at, self.retry_after_seconds = budget, resets_at, retry_after_seconds
+
+
+class BudgetsUnavailable(BudgetError):
+    """What was spent cannot be read or written at the moment."""
+
+    code = "budgets_unavailable"

@@ -60,7 +60,8 @@ class RouteOptions:
     threshold
         In place of the artefact's.
     max_cost_usd
-        Models that are expected to cost more are not tried.
+        Models that are expected to cost more, or whose price is unknown, are not tried; nor is a better answer asked for that
+        would make both together dearer.
     model
         Forces a model, by its configured name; no other takes over.
     fallback
@@ -109,6 +110,8 @@ class Plan:
     ----------
     id
         The request's id.
+    cheapest
+        The models of the cheapest tier that can serve it, in order.
     estimated_cost_usd
         With the first model; None where its price is unknown.
     conversation
@@ -124,6 +127,7 @@ class Plan:
     id: str
     decision: Decision
     models: tuple[RoutedModel, ...]
+    cheapest: tuple[RoutedModel, ...]
     estimated_cost_usd: Decimal | None
     decision_seconds: float
     conversation: str
@@ -179,6 +183,11 @@ def estimated_cost(model: RoutedModel, request: ChatRequest, expected_output_tok
     """Return what a request is likely to cost with `model`, in USD, or None where its price is unknown."""
     output = min(request.needs.output_tokens or expected_output_tokens, model.link.max_output_tokens)
     return model.price.cost(Usage(request.input_tokens_estimate, output_tokens=output)) if model.price else None
+
+
+def has_room(limit_usd: Decimal | None, billed_usd: Decimal | None, estimate_usd: Decimal | None) -> bool:
+    """Return whether a request that was billed for one answer may be billed for another; with an unknown sum, only without a limit."""
+    return limit_usd is None or (billed_usd is not None and estimate_usd is not None and billed_usd + estimate_usd <= limit_usd)
 
 
 def in_order(models: Sequence[RoutedModel], tier: int, ladder: Ladder) -> tuple[RoutedModel, ...]:

@@ -99,6 +99,11 @@ class Recorder:
         cost = _sum(event.attempts)
         return self._tell(replace(event, cost_usd=None if unknown and not cost else cost))
 
+    def cost(self, link: Link, usage: Usage) -> Decimal | None:
+        """Return what an answer cost; None where that is unknown."""
+        price = self._prices.get((link.ref, link.tier))
+        return price.cost(usage) if price else None
+
     async def kept(self) -> None:
         """Wait until every sink has what it was told, as far as it wants to be waited for."""
         while self._waited_for:

@@ -3,65 +3,42 @@
 import asyncio
 import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import UTC, datetime
-from typing import TypeVar
+from decimal import Decimal
+from typing import TYPE_CHECKING, TypeVar
 
 from learnedrouter.arrival import current_id
 from learnedrouter.ask import extract_ask
-from learnedrouter.chat import ChatRequest, Completion, Usage
+from learnedrouter.chat import ChatRequest, Usage
 from learnedrouter.checking import shortcoming
 from learnedrouter.classifier.worker import ClassifierWorker, Judgement
-from learnedrouter.conversations import Conversations, Held
-from learnedrouter.errors import LearnedRouterError, NoModelAnswered, ProviderError, RequestError
-from learnedrouter.events import RoutedCompletion
-from learnedrouter.planning import Plan, Refusal, RoutedModel, RouteOptions, crossings, estimated_cost, in_order, nobody_can, unable
+from learnedrouter.conversations import Conversations
+from learnedrouter.errors import BudgetError, NoModelAnswered, ProviderError, RequestError
+from learnedrouter.planning import (
+    Plan,
+    Refusal,
+    RoutedModel,
+    RouteOptions,
+    crossings,
+    estimated_cost,
+    has_room,
+    in_order,
+    nobody_can,
+    unable,
+)
 from learnedrouter.providers.bodies import Link
 from learnedrouter.providers.fallback import FallbackChain, Served
 from learnedrouter.recording import DISCONNECTED, OK, Asker, Recorder, RoutedStream, Sink, asked
+from learnedrouter.routed import Limits, Routed, RoutingFailed
 from learnedrouter.tiers import Decision, decide_tier
+
+if TYPE_CHECKING:  # at run time it comes with a database, which a router without budgets does not need
+    from learnedrouter.budgets.gate import Gate
 
 __all__ = ["Limits", "Plan", "Routed", "RoutedStream", "Router", "RoutingFailed", "Sink"]
 
 T = TypeVar("T")
-
-
-@dataclass(frozen=True, slots=True)
-class Routed:
-    """An answer and its event."""
-
-    completion: Completion
-    event: RoutedCompletion
-
-
-class RoutingFailed(LearnedRouterError):
-    """No model answered; carries the event, so that the caller still learns who was tried and why."""
-
-    def __init__(self, event: RoutedCompletion, cause: NoModelAnswered) -> None:
-        super().__init__(str(cause))
-        self.event, self.cause = event, cause
-
-
-@dataclass(frozen=True, slots=True)
-class Limits:
-    """What holds for every request.
-
-    Parameters
-    ----------
-    deadline_seconds
-        For a request as a whole, every fallback included.
-    expected_output_tokens
-        For estimates, where a request sets no limit.
-    threshold
-        In place of the artefact's; None leaves that one.
-    escalated
-        What may be wrong with a whole answer (`checking.shortcoming`) for the next model up to be asked, once.
-    """
-
-    deadline_seconds: float
-    expected_output_tokens: int
-    threshold: float | None = None
-    escalated: frozenset[str] = frozenset()
 
 
 class Router:
@@ -81,6 +58,8 @@ class Router:
         What holds for every request.
     conversations
         Remember which model each stays with.
+    budgets
+        Let requests in as far as they go; None where there are none.
     """
 
     def __init__(
@@ -91,9 +70,10 @@ class Router:
         sinks: Sequence[Sink],
         limits: Limits,
         conversations: Conversations,
+        budgets: "Gate | None" = None,
     ) -> None:
         self._worker, self._models, self._chain, self._sinks, self._limits = worker, tuple(models), chain, tuple(sinks), limits
-        self._conversations = conversations
+        self._conversations, self._budgets = conversations, budgets
         self._ladder = worker.classifier.ladder
         self._baseline = max(models, key=lambda model: self._ladder.index(model.link.tier), default=None)
 
@@ -107,6 +87,11 @@ class Router:
         """Every model that can be called."""
         return self._models
 
+    @property
+    def budgets(self) -> "Gate | None":
+        """What lets requests in as far as budgets go; None where there are none."""
+        return self._budgets
+
     async def breaker_states(self) -> Mapping[str, str]:
         """Return the state of each model's circuit breaker: ``closed``, ``half-opened`` or ``opened``."""
         return {model.link.ref.model: await self._chain.breaker_state(model.link.ref) for model in self._models}
@@ -115,6 +100,8 @@ class Router:
         """Stop the classifier's thread and close the providers' connections."""
         self._worker.close()
         await self._chain.aclose()
+        if self._budgets:
+            await self._budgets.aclose()
 
     async def plan(self, request: ChatRequest, options: RouteOptions) -> Plan:
         """Decide, and say who would be called.
@@ -134,15 +121,18 @@ class Router:
         conversation = self._conversations.key(request, options.conversation_id)
         held = self._conversations.recall(conversation, request, options.conversation_id)
         if held and options.tier is None and options.model is None:
-            decision, models = self._kept(held, decision, models, request)
+            tokens = Usage(request.input_tokens_estimate, output_tokens=self._limits.expected_output_tokens)
+            decision, models = self._conversations.kept(held, decision, models, tokens, self._ladder)
+        lowest = min(self._ladder.index(model.link.tier) for model in able)
+        cheapest = tuple(model for model in able if self._ladder.index(model.link.tier) == lowest)
         if options.fallback == "off" or options.model is not None:
-            models = models[:1]
-        cost = estimated_cost(models[0], request, self._limits.expected_output_tokens)
+            models, cheapest = models[:1], cheapest[:1]
         return Plan(
             id=current_id(),
             decision=decision,
             models=models,
-            estimated_cost_usd=cost,
+            cheapest=cheapest,
+            estimated_cost_usd=self._estimate(request, models[0]),
             decision_seconds=time.perf_counter() - began,
             conversation=conversation,
             author=held.model if held else None,
@@ -158,13 +148,13 @@ class Router:
         RequestError
             See `plan`; or no model left can be written to in its dialect.
         RoutingFailed
-            No model answered.
+            No model answered, or a budget does not cover the request.
         """
         recorder = await self._recorder(request, options, streamed=False)
         served = await self._call(self._chain.complete, request, recorder)
         problem = shortcoming(request, served.completion)
         if problem in self._limits.escalated:
-            served = await self._escalated(request, served, problem, recorder)
+            served = await self._escalated(request, options, served, problem, recorder)
         usage = served.completion.usage
         event = recorder.answered(served.link, OK, served.attempts, usage, served.adjusted)
         await recorder.kept()
@@ -201,17 +191,24 @@ class Router:
         except ProviderError:
             return None
 
-    async def _escalated(self, request: ChatRequest, served: Served, problem: str, recorder: Recorder) -> Served:
+    async def _escalated(self, request: ChatRequest, options: RouteOptions, served: Served, problem: str, recorder: Recorder) -> Served:
         """Return the answer of the next model up in place of one that falls short; that one, where there is no other."""
         tier = self._ladder.index(served.link.tier)
-        above = [model.link for model in recorder.plan.models if self._ladder.index(model.link.tier) > tier]
+        costs = recorder.cost(served.link, served.completion.usage)
+        above = [
+            model.link
+            for model in recorder.plan.models
+            if self._ladder.index(model.link.tier) > tier and has_room(options.max_cost_usd, costs, self._estimate(request, model))
+        ]
         left = self._limits.deadline_seconds - recorder.elapsed_seconds
         if not above or left <= 0:
             return served
         *before, last = served.attempts
         attempts = (*before, replace(last, outcome=problem, usage=served.completion.usage))
         try:
-            better = await self._chain.complete(replace(request, author=recorder.plan.author), above[:1], deadline_seconds=left)
+            asked = replace(request, author=recorder.plan.author)
+            covers = self._budgets.covers(recorder.plan, request) if self._budgets else None
+            better = await self._chain.complete(asked, above[:1], deadline_seconds=left, covers=covers)
         except (NoModelAnswered, RequestError) as error:
             tried = error.attempts if isinstance(error, NoModelAnswered) else ()
             return replace(served, attempts=(*tried, *served.attempts))  # the last attempt is always the answer
@@ -225,13 +222,25 @@ class Router:
         began = time.perf_counter()
         plan = await self.plan(request, options)
         asker = Asker(request.dialect, options.caller, streamed)
+        try:
+            plan = await self._budgets.admit(plan, request, options) if self._budgets else plan
+        except BudgetError as error:
+            recorder = Recorder(plan, asker, self._baseline, self._sinks, began, self._conversations)
+            event = recorder.unanswered(error.code, ())
+            await recorder.kept()
+            raise RoutingFailed(event, error) from error
         return Recorder(plan, asker, self._baseline, self._sinks, began, self._conversations)
+
+    def _estimate(self, request: ChatRequest, model: RoutedModel) -> Decimal | None:
+        return estimated_cost(model, request, self._limits.expected_output_tokens)
 
     async def _call(self, ask: Callable[..., Awaitable[T]], request: ChatRequest, recorder: Recorder) -> T:
         """Return what the chain answers; a request that ends without an answer is recorded here."""
         links: list[Link] = [model.link for model in recorder.plan.models]
         try:
-            return await ask(replace(request, author=recorder.plan.author), links, deadline_seconds=self._limits.deadline_seconds)
+            asked = replace(request, author=recorder.plan.author)
+            covers = self._budgets.covers(recorder.plan, request) if self._budgets else None
+            return await ask(asked, links, deadline_seconds=self._limits.deadline_seconds, covers=covers)
         except NoModelAnswered as error:
             event = recorder.unanswered(error.cause.code if error.cause else "unavailable", error.attempts)
             await recorder.kept()
@@ -244,28 +253,6 @@ class Router:
             recorder.unanswered(DISCONNECTED, ())
             raise
 
-    def _kept(
-        self, held: Held, decision: Decision, models: tuple[RoutedModel, ...], request: ChatRequest
-    ) -> tuple[Decision, tuple[RoutedModel, ...]]:
-        """Return decision and models for a conversation that may stay with the model that answered last."""
-        model = next((model for model in models if model.link.ref.model == held.model), None)
-        if model is None or model is models[0]:
-            return decision, models
-        tier = self._ladder.index(model.link.tier)
-        tokens = Usage(request.input_tokens_estimate, output_tokens=self._limits.expected_output_tokens)
-        step = self._ladder.index(decision.tier) - tier
-        if not self._conversations.stays(held, model, models[0], step, tokens):
-            return decision, models
-        others = (other for other in in_order(models, tier, self._ladder) if other is not model)
-        kept = replace(
-            decision,
-            tier=model.link.tier,
-            confidence=decision.sufficiency[model.link.tier],
-            reasons=(*decision.reasons, "conversation"),
-            escalated=tier > self._ladder.index(decision.predicted_tier),
-        )
-        return kept, (model, *others)
-
     def _able(self, request: ChatRequest, options: RouteOptions, allowed: range) -> tuple[list[RoutedModel], dict[int, Refusal]]:
         """Return the models of the allowed tiers that can serve `request`, and by tier why others cannot."""
         asked = [model for model in self._models if options.model in (None, model.link.ref.model)]
@@ -275,6 +262,7 @@ class Router:
                 f"model {options.model!r} is not configured; expected auto, tier:NAME or one of {known}", field="model", status=404
             )
         crossed = crossings(request, asked)
+        budgeted = self._budgets is not None and self._budgets.holds_for(options.caller.key or "")
         able: list[RoutedModel] = []
         refusals: dict[int, Refusal] = {}
         for model in asked:
@@ -282,6 +270,8 @@ class Router:
             if tier not in allowed:
                 continue
             refusal = unable(model, request, options, self._limits.expected_output_tokens) or crossed.get(model.dialect)
+            if refusal is None and budgeted and self._estimate(request, model) is None:
+                refusal = Refusal("price")
             if refusal is None:
                 able.append(model)
             else:

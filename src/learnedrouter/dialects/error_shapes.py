@@ -27,11 +27,14 @@ ANTHROPIC_TYPES: Mapping[int, str] = {
     504: "timeout_error",
     529: "overloaded_error",
 }
+INSUFFICIENT_QUOTA = "insufficient_quota"
+"""What OpenAI calls it, as type and code, when a budget is spent; Anthropic has no other word than for rate limits."""
+
 STATUSES: Mapping[str, int] = {
     "invalid_request_error": 400,
     "authentication_error": 401,
     "billing_error": 402,
-    "insufficient_quota": 429,
+    INSUFFICIENT_QUOTA: 429,
     "permission_error": 403,
     "not_found_error": 404,
     "request_too_large": 413,
@@ -60,7 +63,9 @@ def error_body(dialect: Dialect, status: int, kind: str, message: str, *, field:
         The field of the request that is wrong.
     """
     if dialect is Dialect.OPENAI:
-        named = OPENAI_TYPES.get(status, "invalid_request_error" if status < 500 else "server_error")
+        named = (
+            kind if kind == INSUFFICIENT_QUOTA else OPENAI_TYPES.get(status, "invalid_request_error" if status < 500 else "server_error")
+        )
         return {"error": {"message": message, "type": named, "param": field, "code": kind}}
     named = ANTHROPIC_TYPES.get(status, "invalid_request_error" if status < 500 else "api_error")
     details = {"error_code": kind} | ({"field": field} if field else {})

@@ -25,7 +25,7 @@ from learnedrouter.dialects.streams import StreamReader, carries_content, stream
 from learnedrouter.errors import ProviderDenied, ProviderError, ProviderRejected, ProviderTimeout, RequestError
 from learnedrouter.providers.base import Provider, error_for_status
 from learnedrouter.providers.bodies import UNADJUSTED, Adjusted, Link, carried_headers, write_body
-from learnedrouter.providers.trying import CANNOT_CROSS, CIRCUIT_OPEN, DEADLINE, DENIED_BEFORE, Attempt, first_answer
+from learnedrouter.providers.trying import CANNOT_CROSS, CIRCUIT_OPEN, DEADLINE, DENIED_BEFORE, Attempt, Covers, first_answer
 
 __all__ = [
     "CANNOT_CROSS",
@@ -120,8 +120,10 @@ class FallbackChain:
             exclude=[ProviderDenied, ProviderRejected, RequestError, asyncio.CancelledError, GeneratorExit],
         )
 
-    async def complete(self, request: ChatRequest, links: Sequence[Link], *, deadline_seconds: float) -> Served:
-        """Return the first answer that one of `links` gives.
+    async def complete(
+        self, request: ChatRequest, links: Sequence[Link], *, deadline_seconds: float, covers: Covers | None = None
+    ) -> Served:
+        """Return the first answer that one of `links` gives; `covers` says before each call whether it may be made.
 
         Raises
         ------
@@ -130,10 +132,13 @@ class FallbackChain:
         NoModelAnswered
             Every model failed, or the deadline passed.
         """
-        (completion, adjusted), tried = await first_answer(links, partial(self._ask, request), deadline_seconds=deadline_seconds)
+        ask = partial(self._ask, request)
+        (completion, adjusted), tried = await first_answer(links, ask, deadline_seconds=deadline_seconds, covers=covers)
         return Served(completion, tried.link, tried.attempts, adjusted)
 
-    async def stream(self, request: ChatRequest, links: Sequence[Link], *, deadline_seconds: float) -> OpenedStream:
+    async def stream(
+        self, request: ChatRequest, links: Sequence[Link], *, deadline_seconds: float, covers: Covers | None = None
+    ) -> OpenedStream:
         """Return the first streamed answer of which any content came; to be closed by the caller.
 
         The deadline holds until then; after it, pauses are limited, and the whole is not: an answer may be long.
@@ -143,7 +148,7 @@ class FallbackChain:
         RequestError, NoModelAnswered
             See `complete`.
         """
-        opened, tried = await first_answer(links, partial(self._open, request), deadline_seconds=deadline_seconds)
+        opened, tried = await first_answer(links, partial(self._open, request), deadline_seconds=deadline_seconds, covers=covers)
         return replace(opened, attempts=tried.attempts)
 
     async def count_tokens(self, request: ChatRequest, link: Link) -> int | None:

@@ -28,6 +28,7 @@ from learnedrouter.providers.bodies import Link
 Answer = TypeVar("Answer")
 
 CIRCUIT_OPEN, DEADLINE, DENIED_BEFORE, CANNOT_CROSS = "circuit_open", "deadline", "denied_before", "cannot_cross"
+OVER_BUDGET = "over_budget"
 """Outcomes of attempts that never reached a provider."""
 
 MAX_WAITS = 2
@@ -36,7 +37,10 @@ MAX_WAITS = 2
 LEAST_WAIT_SECONDS = 0.05
 
 
-NOT_ASKED = frozenset({CIRCUIT_OPEN, DEADLINE, DENIED_BEFORE, CANNOT_CROSS})
+NOT_ASKED = frozenset({CIRCUIT_OPEN, DEADLINE, DENIED_BEFORE, CANNOT_CROSS, OVER_BUDGET})
+
+Covers = Callable[[Link], Awaitable[bool]]
+"""Asked before each call whether there is money for it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,7 +86,11 @@ class Tried:
 
 
 async def first_answer(
-    links: Sequence[Link], call: Callable[[Link, float], Awaitable[Answer]], *, deadline_seconds: float
+    links: Sequence[Link],
+    call: Callable[[Link, float], Awaitable[Answer]],
+    *,
+    deadline_seconds: float,
+    covers: Covers | None = None,
 ) -> tuple[Answer, Tried]:
     """Return what `call` gives for the first link for which it gives anything.
 
@@ -94,6 +102,8 @@ async def first_answer(
         Asks a link, given the seconds that it may take; raises `ProviderError`, `RequestError` or `OpenedState`.
     deadline_seconds
         For all of it together.
+    covers
+        Asked before each call; a link that it declines is passed over.
 
     Raises
     ------
@@ -102,7 +112,7 @@ async def first_answer(
     NoModelAnswered
         Every link failed, or the deadline passed.
     """
-    tries = _Tries(time.monotonic() + deadline_seconds)
+    tries = _Tries(time.monotonic() + deadline_seconds, covers)
     for waits in range(MAX_WAITS + 1):
         for link in links:
             if (answer := await tries.ask(link, call)) is not None:
@@ -119,8 +129,8 @@ async def first_answer(
 class _Tries:
     """What became of the links so far; `ends` and `ready_at` are times of the monotonic clock."""
 
-    def __init__(self, ends: float) -> None:
-        self._ends = ends
+    def __init__(self, ends: float, covers: Covers | None) -> None:
+        self._ends, self._covers = ends, covers
         self.attempts: list[Attempt] = []
         self.cause: ProviderError | None = None
         self.ready_at: dict[Link, float] = {}
@@ -133,6 +143,9 @@ class _Tries:
         left = self._ends - began
         if left <= 0 or link.ref.provider in self._denied:
             self._note(link, DEADLINE if left <= 0 else DENIED_BEFORE, "not tried")
+            return None
+        if self._covers and not await self._covers(link):
+            self._note(link, OVER_BUDGET, "not tried: a budget does not cover it")
             return None
         try:
             answer = await call(link, min(left, link.timeout_seconds))

@@ -47,7 +47,8 @@ def create_app(settings: Settings, on_failure: Callable[[LearnedRouterError], No
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
-        keys = ClientKeys(key.get_secret_value() for key in settings.client_keys)
+        named = {name: key.get_secret_value() for name, key in settings.named_keys.items()}
+        keys = ClientKeys((key.get_secret_value() for key in settings.client_keys), named)
         ledger = None
         try:
             ledger = make_ledger(settings.ledger, metrics.ledger)

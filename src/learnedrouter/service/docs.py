@@ -11,7 +11,7 @@ ERRORS: dict[int | str, dict[str, Any]] = {
     413: {"description": "The body is larger than `max_body_bytes`."},
     415: {"description": "The content type is not application/json."},
     422: {"description": "No model of the allowed tiers can serve the request."},
-    429: {"description": "Every provider's rate limit is reached."},
+    429: {"description": "Every provider's rate limit is reached, or a budget does not cover the request."},
     502: {"description": "No model answered."},
     503: {"description": "The classifier is still being loaded, or every circuit breaker is open."},
     504: {"description": "No model answered in time."},

@@ -1,5 +1,6 @@
 """Errors as answers, in the shape of the endpoint that was called, so that every client raises its own exception."""
 
+import math
 from collections.abc import Callable, Coroutine, Mapping
 from http import HTTPStatus
 from typing import Any
@@ -10,12 +11,24 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 
 from learnedrouter.chat import Dialect
-from learnedrouter.dialects.error_shapes import error_body
-from learnedrouter.errors import ProviderError, ProviderRateLimited, ProviderRejected, ProviderTimeout, RequestError
+from learnedrouter.dialects.error_shapes import INSUFFICIENT_QUOTA, error_body
+from learnedrouter.errors import (
+    BudgetError,
+    BudgetExceeded,
+    ProviderError,
+    ProviderRateLimited,
+    ProviderRejected,
+    ProviderTimeout,
+    RequestError,
+)
+from learnedrouter.events import RoutedCompletion
 from learnedrouter.router import RoutingFailed
 from learnedrouter.service import http
 from learnedrouter.service.schemas import attempts_json
 from learnedrouter.service.state import NotReady
+
+LONGEST_RETRY_SECONDS = 60.0
+"""Past it, older releases of both SDKs try again within seconds, whatever ``Retry-After`` says (``_base_client.py``)."""
 
 
 def dialect_of(request: Request) -> Dialect | None:
@@ -72,15 +85,30 @@ async def on_request_error(request: Request, error: RequestError) -> Response:
 
 async def on_routing_failed(request: Request, error: RoutingFailed) -> Response:
     """Answer for `RoutingFailed`."""
+    headers = http.event_headers(error.event)
+    if isinstance(error.cause, BudgetError):
+        return _over_budget(request, error.event, error.cause, headers)
     cause = error.cause.cause
     status, kind = meaning(cause)
-    headers = http.event_headers(error.event)
     if isinstance(cause, ProviderRateLimited) and cause.retry_after_seconds is not None:
         headers["retry-after"] = f"{cause.retry_after_seconds:.0f}"
     if dialect_of(request):
         return _response(request, status, kind, str(error), headers=headers)
     body = {**error_json(kind, str(error)), "id": error.event.id, "attempts": attempts_json(error.event)}
     return http.json_response(body, status, headers)
+
+
+def _over_budget(request: Request, event: RoutedCompletion, error: BudgetError, headers: dict[str, str]) -> Response:
+    """Answer for a request that no provider was asked for the sake of a budget."""
+    exceeded = isinstance(error, BudgetExceeded)
+    status, kind = (429, INSUFFICIENT_QUOTA) if exceeded else (503, error.code)
+    headers["retry-after"] = f"{math.ceil(error.retry_after_seconds)}"
+    if error.retry_after_seconds > LONGEST_RETRY_SECONDS:
+        headers["x-should-retry"] = "false"
+    if dialect_of(request):
+        return _response(request, status, kind, str(error), headers=headers)
+    told = {"budget": error.budget, "resets_at": error.resets_at.isoformat()} if isinstance(error, BudgetExceeded) else {}
+    return http.json_response({**error_json(kind, str(error), **told), "id": event.id, "attempts": []}, status, headers)
 
 
 async def on_not_ready(request: Request, error: NotReady) -> Response:

@@ -84,4 +84,6 @@ async def readyz(state: State, verbose: Annotated[str | None, Query(description=
 async def metrics(state: State) -> Response:
     """Give all metrics in Prometheus' text format."""
     await state.show_breakers()
-    return Response(await asyncio.to_thread(state.metrics.exposition), headers={"content-type": CONTENT_TYPE})
+    budgets = await state.router.budgets.exposition() if state.router and state.router.budgets else b""
+    exposition = await asyncio.to_thread(state.metrics.exposition)
+    return Response(exposition + budgets, headers={"content-type": CONTENT_TYPE})

@@ -97,8 +97,10 @@ def refuse_open_door(settings: Settings) -> None:
     Raises
     ------
     ConfigError
-        The host is no loopback address, and callers need no key.
+        The host is no loopback address, and callers need no key; or a named key has no value.
     """
+    if missing := [name for name in settings.keys if name not in settings.named_keys]:
+        raise ConfigError(f"keys.{missing[0]}: {settings.keys[missing[0]].key_env} is not set; expected the key in the environment or .env")
     if not settings.client_keys and not _is_loopback(settings.host):
         raise ConfigError(f"host {settings.host}: not a loopback address; set {CLIENT_KEYS_ENV} to the keys that callers must show")
 

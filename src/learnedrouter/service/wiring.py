@@ -1,6 +1,7 @@
 """From settings to a router: the one place where parts are chosen and put together."""
 
 from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING
 
 from learnedrouter.chat import Dialect, ModelRef
 from learnedrouter.classifier import artifact
@@ -17,6 +18,9 @@ from learnedrouter.router import Limits, Router, Sink
 from learnedrouter.sinks.ledger.database import engine_for
 from learnedrouter.sinks.ledger.sink import Ledger, Watch
 from learnedrouter.sinks.ledger.store import Store
+
+if TYPE_CHECKING:
+    from learnedrouter.budgets.gate import Gate
 
 
 def _openai(key: str, base_url: str | None) -> Provider:
@@ -62,7 +66,18 @@ def make_router(settings: Settings, sinks: Sequence[Sink]) -> Router:
     conversations = Conversations(
         ConversationMode(kept.mode), size=kept.size, idle_seconds=kept.idle_seconds, forget_seconds=kept.forget_seconds
     )
-    return Router(ClassifierWorker(classifier), make_models(settings), chain, sinks, limits, conversations)
+    gate = make_gate(settings)
+    told = (*sinks, gate) if gate else sinks
+    return Router(ClassifierWorker(classifier), make_models(settings), chain, told, limits, conversations, gate)
+
+
+def make_gate(settings: Settings) -> "Gate | None":
+    """Return what lets requests in as far as budgets go; None, and no database, where there are none."""
+    if not settings.budgets:
+        return None
+    from learnedrouter.budgets.opening import open_gate  # imported on use: without budgets, nothing of it is loaded
+
+    return open_gate(settings)
 
 
 def make_ledger(settings: LedgerSettings, watch: Watch) -> Ledger | None:

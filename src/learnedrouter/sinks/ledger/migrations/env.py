@@ -2,10 +2,10 @@
 
 from alembic import context
 
+from learnedrouter.sinks.ledger.budget_tables import balances
 from learnedrouter.sinks.ledger.migrations import version
-from learnedrouter.sinks.ledger.tables import metadata
 
 connection = context.config.attributes["connection"]
-context.configure(connection=connection, target_metadata=metadata, version_table=version.name, render_as_batch=True)
+context.configure(connection=connection, target_metadata=balances.metadata, version_table=version.name, render_as_batch=True)
 with context.begin_transaction():
     context.run_migrations()

@@ -1,0 +1,3 @@
+from tests.ledger.conftest import settings
+
+__all__ = ["settings"]
