@@ -47,7 +47,8 @@ def configure_logging(settings: Settings) -> None:
         add_request,
         *([structlog.processors.format_exc_info] if as_json else []),
     ]
-    last: list[Processor] = [renderer, Redaction(secrets_of(dict(settings)))]
+    by_name = dict(iter(settings))  # by its pairs: a setting is called `keys`, which `dict` would take for a mapping's
+    last: list[Processor] = [renderer, Redaction(secrets_of(by_name))]
     structlog.configure(
         processors=[*shared, *last],
         wrapper_class=structlog.make_filtering_bound_logger(wanted.level),
