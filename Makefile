@@ -8,7 +8,7 @@ DATA := data
 URL := http://127.0.0.1:8080
 INSTALL := $(BIN)/pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable
 
-.PHONY: serve train test demo setup evaluate bench notebooks clean
+.PHONY: serve train test demo setup evaluate figures bench notebooks clean
 
 serve: $(ARTIFACT)/manifest.json  ## serve on 127.0.0.1; trains first where there is no model
 	$(BIN)/learnedrouter serve --artifact $(ARTIFACT)
@@ -27,6 +27,9 @@ demo: $(VENV)/serve  ## send a dozen varied requests to the running service
 
 evaluate: $(VENV)/train  ## judge ARTIFACT on the rows of DATA that it has not seen
 	$(BIN)/learnedrouter evaluate --artifact $(ARTIFACT) --data $(DATA)
+
+figures: $(VENV)/train  ## write the figures of ARTIFACT into README.md
+	$(BIN)/python benchmarks/figures.py $(ARTIFACT) $(DATA) README.md
 
 bench: $(VENV)/serve  ## what the service and a decision cost; kept in benchmarks/README.md
 	$(BIN)/python benchmarks $(ARTIFACT)

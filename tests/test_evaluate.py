@@ -1,11 +1,17 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from sklearn.metrics import f1_score
 
 from learnedrouter.ask import Ask
 from learnedrouter.classifier.model import Assessment, label_scores, predict
 from learnedrouter.tiers import DEFAULT_LADDER
+from learnedrouter.training.calibration import calibration_error, reliability, table
 from learnedrouter.training.dataset import LabelledRow
-from learnedrouter.training.evaluate import bootstrap, calibration_error, macro_f1, report, spared
+from learnedrouter.training.evaluate import bootstrap, macro_f1, report, spared
 
 
 def row(tier: int, place: int, text: str = "ask") -> LabelledRow:
@@ -20,6 +26,7 @@ def assessment(probabilities: np.ndarray) -> Assessment:
         predicted=predict(probabilities, scores),
         tokens=np.ones(rows, dtype=np.intp),
         truncated=np.zeros(rows, dtype=np.bool_),
+        unfamiliar=np.zeros(rows, dtype=np.bool_),
         probabilities=probabilities,
         embeddings=np.zeros((rows, 0), dtype=np.float32),
     )
@@ -39,6 +46,7 @@ def test_a_perfect_classifier_has_perfect_figures() -> None:
         "over_route": 0,
         "spared": 1,
         "calibration_error": 0,
+        "unfamiliar": 0,
     }
     assert found.errors == []
     assert found.controls["always cheapest"]["under_route"] == 0.75
@@ -76,6 +84,14 @@ def test_macro_f1_and_spared_by_hand() -> None:
     assert spared(np.array([0, 1, 2, 3]), np.array([0, 3, 2, 3]), 3) == pytest.approx(2 / 3)
 
 
+@given(st.lists(st.tuples(st.integers(0, 4), st.integers(0, 4)), min_size=1, max_size=40))
+def test_macro_f1_is_scikit_learns(drawn: list[tuple[int, int]]) -> None:
+    """Whatever was needed and predicted, over the tiers that were needed."""
+    needed, predicted = np.array(drawn).T
+
+    assert macro_f1(needed, predicted) == pytest.approx(f1_score(needed, predicted, labels=np.unique(needed), average="macro"))
+
+
 def test_a_bootstrap_interval_holds_its_value() -> None:
     """It is wide for few rows and narrow for many, and the same for the same seed."""
     values = np.random.default_rng(3).random(2_000)
@@ -92,3 +108,42 @@ def test_classes_that_need_the_same_tier_pool_their_probability() -> None:
     scores = np.array([[1.0, 1.0], [0.0, 1.0], [0.0, 0.0]])
 
     assert predict(np.array([[0.3, 0.4, 0.3]]), scores).tolist() == [0]
+
+
+@pytest.mark.parametrize(
+    ("scores", "accept", "expected"),
+    [
+        ([[0.95, 0.96]], 0.5, 0),  # a hair better is no need
+        ([[0.3, 0.9]], 0.5, 1),
+        ([[0.3, 0.9]], 0.25, 0),
+        ([[0.6, 0.9]], 0.8, 1),
+        ([[0.1, 0.4]], 0.5, 0),  # nobody solves it: paying more helps nothing
+        ([[0.2, 0.7, 0.9]], 0.5, 1),
+    ],
+)
+def test_with_graded_scores_the_cheapest_acceptable_tier_is_needed(scores: list[list[float]], accept: float, expected: int) -> None:
+    """What is acceptable is what training was told so, not what scores best."""
+    assert predict(np.ones((1, 1)), np.array(scores), accept).tolist() == [expected]
+
+
+def test_an_unfamiliar_row_is_judged_as_it_is_served() -> None:
+    """It goes to the top tier, so it is never under-routed; the share of such rows is a figure."""
+    rows = [row(1, 0), row(1, 1)]
+    sure = assessment(np.array([[1.0, 0, 0, 0], [1.0, 0, 0, 0]]))
+
+    found = report(replace(sure, unfamiliar=np.array([True, False])), rows, DEFAULT_LADDER, 0.9)
+
+    values = {name: figure.value for name, figure in found.figures.items()}
+    assert (values["under_route"], values["over_route"], values["unfamiliar"]) == (0.5, 0.5, 0.5)
+
+
+def test_the_reliability_curve_by_hand() -> None:
+    """Bins that are not empty, with what was claimed and what was true; before and after stand side by side."""
+    sufficiency, needed = np.array([[0.81, 1.0], [0.83, 1.0], [0.1, 1.0]]), np.array([0, 1, 1])
+
+    low, high = reliability(sufficiency, needed)
+
+    assert (low.points, low.claimed, low.observed) == (1, pytest.approx(0.1), 0)
+    assert (high.points, high.claimed, high.observed) == (2, pytest.approx(0.82), 0.5)
+    assert high.low == pytest.approx(0.8)
+    assert "| 0.80 - 0.87 | 2 | 0.820 | 0.500 | 0 |  |  |" in table({"before": [high], "after": [low]})

@@ -15,7 +15,7 @@ FLOORS = (
     ("events", "ask", "classifier", "config", "rows"),
     ("planning", "conversations", "checking", "training", "recording", "budgets", "routed", "router", "sinks", "batch"),
     ("service", "demo", "explain", "printing", "desk", "plots"),
-    ("cli", "cli_budgets", "cli_data", "cli_judge", "cli_options", "cli_train", "__main__"),
+    ("cli", "cli_budgets", "cli_data", "cli_judge", "cli_options", "cli_train", "cli_tune", "__main__"),
 )
 ONLY_IN = {
     "openai": ("providers/openai.py",),

@@ -4,6 +4,7 @@ from collections import Counter
 from pathlib import Path
 
 import pytest
+from benchmarks import figures
 
 from learnedrouter.classifier import artifact
 from learnedrouter.config import load_settings
@@ -61,6 +62,27 @@ def test_the_shipped_artefact_is_small_and_loads() -> None:
 
     assert size < 30e6
     assert artifact.load(SHIPPED).ladder == load_settings(ROOT / "router.toml", offline=True).ladder
+
+
+def test_the_readme_shows_the_figures_of_the_shipped_artefact() -> None:
+    """Whoever ships another model runs `make figures`: name, threshold and every figure are those of its manifest."""
+    manifest = artifact.read_manifest(SHIPPED)
+    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+    shown = readme.split(figures.BEGIN)[1].split(figures.END)[0]
+
+    assert f"`{manifest.name}` on the {manifest.data['test']} test requests, at its threshold {manifest.threshold['value']:g} " in shown
+    for name, heading in figures.SHOWN.items():
+        if name in manifest.metrics:
+            assert f"| {heading} | {manifest.metrics[name]:.3f} |" in shown
+
+
+def test_figures_change_nothing_beside_their_marks() -> None:
+    """What stands around them stays; a text without them is refused."""
+    new = f"{figures.BEGIN}\nnew\n{figures.END}"
+
+    assert figures.written(f"above\n{figures.BEGIN}\nold\n{figures.END}\nbelow", new) == f"above\n{new}\nbelow"
+    with pytest.raises(ValueError, match="found the marks 0 times"):
+        figures.written("no marks", new)
 
 
 @pytest.mark.parametrize("notebook", sorted((ROOT / "notebooks").glob("*.ipynb")), ids=lambda path: path.name)

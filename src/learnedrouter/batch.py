@@ -8,7 +8,7 @@ from typing import Any
 from learnedrouter.ask import Ask, extract_ask
 from learnedrouter.classifier.model import TierClassifier
 from learnedrouter.rows import lines, parse_object, parse_request
-from learnedrouter.tiers import decide_tier
+from learnedrouter.tiers import decide_tier, decide_unfamiliar
 
 _CHUNK = 256
 
@@ -41,8 +41,12 @@ def _identified(name: Path, line: int, raw: bytes) -> tuple[Any, Ask]:
 def _decide(classifier: TierClassifier, chunk: list[tuple[Any, Ask]]) -> Iterator[dict[str, Any]]:
     ladder, everything = classifier.ladder, range(len(classifier.ladder))
     assessment = classifier.assess([ask for _, ask in chunk])
-    for (identity, _), sufficiency, predicted in zip(chunk, assessment.sufficiency.tolist(), assessment.predicted.tolist(), strict=True):
-        tier, reasons = decide_tier(sufficiency, predicted, classifier.threshold, everything)
+    told = zip(chunk, assessment.sufficiency.tolist(), assessment.predicted.tolist(), assessment.unfamiliar.tolist(), strict=True)
+    for (identity, _), sufficiency, predicted, unfamiliar in told:
+        if unfamiliar:
+            tier, reasons = decide_unfamiliar(len(ladder), everything)
+        else:
+            tier, reasons = decide_tier(sufficiency, predicted, classifier.threshold, everything)
         yield {
             "id": identity,
             "tier": ladder.names[tier],

@@ -11,9 +11,10 @@ import typer
 
 from learnedrouter.cli_budgets import budgets
 from learnedrouter.cli_data import app as data_app
-from learnedrouter.cli_judge import evaluate, tune
+from learnedrouter.cli_judge import ablate, evaluate
 from learnedrouter.cli_options import Artifact, Json
 from learnedrouter.cli_train import train
+from learnedrouter.cli_tune import tune
 from learnedrouter.errors import InfeasibleError, InputError
 from learnedrouter.printing import print_json, print_table
 
@@ -38,6 +39,7 @@ def main() -> None:
 app.command()(train)
 app.command()(evaluate)
 app.command()(tune)
+app.command()(ablate)
 app.command()(budgets)
 
 

@@ -1,17 +1,14 @@
-"""``learnedrouter evaluate`` and ``learnedrouter tune``; parsing and printing only."""
+"""``learnedrouter evaluate`` and ``learnedrouter ablate``; parsing and printing only."""
 
 from dataclasses import asdict
-from decimal import Decimal, InvalidOperation
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from learnedrouter.chat import Usage
 from learnedrouter.cli_options import (
     DEFAULT_CACHE,
     Accept,
-    Artifact,
     Cache,
     Data,
     Encoder,
@@ -26,12 +23,12 @@ from learnedrouter.cli_options import (
 )
 from learnedrouter.errors import InputError
 from learnedrouter.printing import print_json, print_outcome_report, print_report, print_table, progress_bar
-from learnedrouter.tiers import Ladder
+from learnedrouter.tiers import DEFAULT_LADDER
 
 if TYPE_CHECKING:
     from learnedrouter.classifier.model import TierClassifier
+    from learnedrouter.training.evaluate import Figure
     from learnedrouter.training.examples import Labels, Outcomes
-    from learnedrouter.training.patterns import BoolMatrix, FloatMatrix
 
 
 def evaluate(
@@ -72,41 +69,42 @@ def evaluate(
         _evaluate_on_outcomes(artifact, classifier, source, seed, as_json)
 
 
-def tune(
-    artifact: Artifact,
+def ablate(
     data: Data = None,
-    outcomes: OutcomeData = None,
-    ladder: ModelLadder = None,
-    accept: Accept = None,
-    max_under_route: Annotated[
-        float | None, typer.Option(help="Share of requests that may go to too low a tier; 0.03 if no budget is given.")
-    ] = None,
-    confidence: Annotated[float, typer.Option(help="With which probability that promise holds.")] = 0.95,
-    max_usd_per_1k: Annotated[str | None, typer.Option(help="Budget in place of that: average price of 1,000 requests, in USD.")] = None,
-    tokens_in: Annotated[int, typer.Option(help="Tokens that a request sends on average; for the budget.")] = 500,
-    tokens_out: Annotated[int, typer.Option(help="Tokens that an answer has on average; for the budget.")] = 500,
-    config: Annotated[Path, typer.Option(help="The configuration, for the prices.")] = Path("router.toml"),
+    leave_out: Annotated[str, typer.Option(help="To leave out a fold at a time: worlds, families, or none.")] = "none",
+    folds: Annotated[int, typer.Option(help="In which they are left out.")] = 5,
+    encoder: Encoder = "onnx",
+    seed: Seed = 0,
+    cache: Cache = DEFAULT_CACHE,
     as_json: Json = False,
 ) -> None:
-    """Solve for the threshold that keeps a promise or a budget, on labelled prompts or outcomes that the artefact has not seen."""
-    from learnedrouter.classifier.artifact import load
-    from learnedrouter.training.held_out import accepted_from, held_out
+    """Show which structural features pay, and how the method does on worlds or families that it has never seen (frozen encoder)."""
+    from learnedrouter.training import ablate as ablation
+    from learnedrouter.training.examples import Labels
 
-    if max_usd_per_1k is not None and max_under_route is not None:
-        raise InputError("--max-under-route and --max-usd-per-1k: expected one of them")
-    classifier = load(artifact)
-    if outcomes and accept is None:
-        accept = accepted_from(artifact)
-    held = held_out(artifact, classifier, chosen_source(data, outcomes, classifier.ladder, ladder, accept))
-    sufficiency = classifier.assess(held.asks).sufficiency
-    if max_usd_per_1k is None:
-        promised = 0.03 if max_under_route is None else max_under_route
-        _show_promise(sufficiency, held.acceptable, promised, confidence, classifier.ladder, as_json)
-    else:
-        if min(tokens_in, tokens_out) < 0:
-            raise InputError(f"--tokens-in {tokens_in} --tokens-out {tokens_out}: expected none below 0")
-        usage = Usage(tokens_in, output_tokens=tokens_out)
-        _show_budget(sufficiency, _usd(max_usd_per_1k), usage, config, classifier.ladder, as_json)
+    if not data:
+        raise InputError("expected --data PATH")
+    names = {"worlds": ablation.world_of, "families": lambda row: row.family}
+    if leave_out not in (*names, "none") or folds < 2:
+        raise InputError(f"--leave-out {leave_out!r} --folds {folds}: expected worlds, families or none, in at least 2 folds")
+    with progress_bar() as progress:
+        held = ablation.embedded(Labels(tuple(data), DEFAULT_LADDER), encoder_name(encoder), cache, progress)
+        found = ablation.ablate(held, progress, seed=seed)
+        left = [] if leave_out == "none" else [ablation.leave_out(held, leave_out, names[leave_out], folds, progress, seed=seed)]
+    if as_json:
+        print_json({"ablation": [asdict(entry) for entry in found], "left_out": [asdict(entry) for entry in left]})
+        return
+    shown = [[e.without, _interval(e.macro_f1), _interval(e.change), f"{e.log_loss:.4f}"] for e in found]
+    print_table("on the validation split, without", ("without", "macro-F1", "change", "log loss"), shown)
+    for entry in left:
+        told = [["known from other rows", _interval(entry.within)], ["never seen", _interval(entry.macro_f1)]]
+        print_table(f"{entry.rows} rows of {entry.names} {entry.by}, {folds} folds", (entry.by, "macro-F1"), told)
+        worst = [[name, f"{rows}", f"{accuracy:.3f}"] for name, (rows, accuracy) in entry.worst.items()]
+        print_table(f"the hardest {entry.by}, never seen", (entry.by, "rows", "accuracy"), worst)
+
+
+def _interval(figure: "Figure") -> str:
+    return f"{figure.value:.3f} ({figure.low:.3f} - {figure.high:.3f})"
 
 
 def _evaluate_on_labels(artifact: Path, classifier: "TierClassifier", source: "Labels", as_json: bool, errors: int) -> None:
@@ -137,50 +135,6 @@ def _evaluate_on_outcomes(artifact: Path, classifier: "TierClassifier", source: 
     print_outcome_report(report.as_dict())
 
 
-def _show_budget(sufficiency: "FloatMatrix", max_usd: Decimal, usage: Usage, config: Path, ladder: Ladder, as_json: bool) -> None:
-    from learnedrouter.config import load_settings
-    from learnedrouter.training import budget
-
-    request_usd = budget.request_prices(load_settings(config), ladder, usage)
-    point = budget.solve(budget.prices(sufficiency, request_usd), max_usd)
-    shares = dict(zip(ladder.names, point.shares, strict=True))
-    if as_json:
-        print_json({"threshold": point.threshold, "rows": len(sufficiency), "usd_per_1k": float(point.usd_per_1k), "shares": shares})
-        return
-    print(
-        f"threshold {point.threshold}: {point.usd_per_1k:.4f} USD per 1,000 requests of {usage.input_tokens} tokens in and "
-        f"{usage.output_tokens} out, over {len(sufficiency)} rows; " + ", ".join(f"{share:.1%} to {tier}" for tier, share in shares.items())
-    )
-
-
-def _show_promise(
-    sufficiency: "FloatMatrix", acceptable: "BoolMatrix", max_under_route: float, confidence: float, ladder: Ladder, as_json: bool
-) -> None:
-    from learnedrouter.training import threshold
-
-    if not 0 < max_under_route < 1:
-        raise InputError(f"--max-under-route {max_under_route}: expected a share between 0 and 1")
-    point = threshold.solve(threshold.curve(sufficiency, acceptable, confidence), max_under_route)
-    if as_json:
-        print_json({"rows": len(sufficiency), **asdict(point)})
-        return
-    print(
-        f"threshold {point.threshold}: under-routed {point.under_routed:.1%} of {len(sufficiency)} rows, at most "
-        f"{point.under_route_bound:.1%} with {confidence:.0%} confidence; "
-        f"spares {point.spared:.1%} of the requests that need less than {ladder.names[-1]}"
-    )
-
-
 def _say_left_out(count: int, artifact: Path) -> None:
     if count:
         print(f"{count} rows left out: {artifact} was fitted or tuned on them")
-
-
-def _usd(text: str) -> Decimal:
-    try:
-        amount = Decimal(text)
-    except InvalidOperation:
-        amount = Decimal(-1)
-    if not amount.is_finite() or amount < 0:
-        raise InputError(f"--max-usd-per-1k {text!r}: expected an amount in USD, such as 2.50")
-    return amount

@@ -57,8 +57,8 @@ def outcome_source(paths: list[Path], ladder: str | None, accept: float | None) 
     InputError
         The ladder is none, or no score is acceptable.
     """
+    from learnedrouter.classifier.model import DEFAULT_ACCEPT
     from learnedrouter.training.examples import Outcomes
-    from learnedrouter.training.patterns import DEFAULT_ACCEPT
 
     if accept is not None and not 0 < accept <= 1:
         raise InputError(f"--accept {accept}: expected a score above 0, at most 1")

@@ -1,9 +1,10 @@
-"""What the notebooks' pictures share: one style, one colour a tier, and the plots that several of them draw.
+"""What the pictures share: one style, one colour a tier, and the plots that several notebooks and commands draw.
 
-matplotlib is imported by the functions that draw, so that nothing but a notebook needs it.
+matplotlib is imported by the functions that draw, so that nothing needs it but a notebook, or a command that is asked for a picture.
 """
 
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -11,6 +12,8 @@ import numpy.typing as npt
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
+
+    from learnedrouter.training.threshold import Point
 
 COLOURS = ("#0072B2", "#56B4E9", "#E69F00", "#D55E00", "#CC79A7", "#009E73")
 """One a tier, cheapest first, from the palette of Okabe and Ito (https://jfly.uni-koeln.de/color/), which colour-blind
@@ -76,3 +79,38 @@ def tier_scatter(
     for spine in axes.spines.values():
         spine.set_visible(False)
     axes.legend(loc="upper right", ncols=len(names), columnspacing=1.0, handletextpad=0.2)
+
+
+def pareto_curve(
+    axes: "Axes", across: Sequence[float], under: Sequence[float], bound: Sequence[float], chosen: int, labels: tuple[str, str]
+) -> None:
+    """Draw what is under-routed over what it costs, ``(n,)`` each, the bound above it as a band, and the point that was chosen.
+
+    Parameters
+    ----------
+    chosen
+        Its place.
+    labels
+        Of the horizontal axis, and the title.
+    """
+    axes.plot(across, under, color=COLOURS[0], linewidth=1.8, label="under-routed on these rows")
+    axes.fill_between(across, under, bound, color=COLOURS[0], alpha=0.2, linewidth=0, label="up to the confidence bound")
+    axes.scatter([across[chosen]], [under[chosen]], color=COLOURS[3], s=60, zorder=3, label="chosen")
+    axes.set(xlabel=labels[0], ylabel="share of requests under-routed", title=labels[1], ylim=(0, None))
+    axes.legend()
+
+
+def save_pareto(path: Path, across: Sequence[float], points: "Sequence[Point]", threshold: float, label: str, title: str) -> None:
+    """Write the picture of a Pareto curve to a PNG file; see `pareto_curve`."""
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+    from matplotlib.style import context
+
+    with context(dict(STYLE)):
+        figure = Figure(figsize=(9, 4.6))
+        FigureCanvasAgg(figure)
+        chosen = min(range(len(points)), key=lambda place: abs(points[place].threshold - threshold))
+        under, bound = ([getattr(point, name) for point in points] for name in ("under_routed", "under_route_bound"))
+        pareto_curve(figure.add_subplot(), across, under, bound, chosen, (label, f"Threshold {threshold}"))
+        figure.suptitle(title, fontsize=9, x=0.01, ha="left")
+        figure.savefig(path)

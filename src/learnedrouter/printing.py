@@ -37,10 +37,12 @@ def plain(text: str) -> str:
 
 def print_report(report: Mapping[str, Any]) -> None:
     """Print what `training.evaluate` found, as plain values."""
-    figures = [[name, f"{f['value']:.3f}", f"{f['low']:.3f} - {f['high']:.3f}"] for name, f in report["figures"].items()]
+    figures = [_interval(name, f) for name, f in report["figures"].items()]
     title = f"{report['rows']} rows that the artefact has not seen, threshold {report['threshold']:g}"
     print_table(title, ("figure", "value", "95 % interval"), figures)
-    print_table("recall", ("tier", "share"), [[tier, f"{share:.3f}"] for tier, share in report["recall"].items()])
+    print_table("recall", ("tier", "share", "95 % interval"), [_interval(tier, f) for tier, f in report["recall"].items()])
+    calibration = [_interval(name, found["error"]) for name, found in report["calibration"].items()]
+    print_table("calibration error without and with temperature", ("calibration", "error", "95 % interval"), calibration)
     for heading, key in (("slices", "slices"), ("controls", "controls")):
         shown = report[key]
         names = list(next(iter(shown.values()), {}))
@@ -48,6 +50,10 @@ def print_report(report: Mapping[str, Any]) -> None:
             [name, *(f"{value:g}" if value == int(value) else f"{value:.3f}" for value in entry.values())] for name, entry in shown.items()
         ]
         print_table(heading, (heading[:-1], *names), rows)
+
+
+def _interval(name: str, figure: Mapping[str, float]) -> list[str]:
+    return [name, f"{figure['value']:.3f}", f"{figure['low']:.3f} - {figure['high']:.3f}"]
 
 
 def print_outcome_report(report: Mapping[str, Any]) -> None:

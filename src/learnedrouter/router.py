@@ -31,7 +31,7 @@ from learnedrouter.providers.bodies import Link
 from learnedrouter.providers.fallback import FallbackChain, Served
 from learnedrouter.recording import DISCONNECTED, OK, Asker, Recorder, RoutedStream, Sink, asked
 from learnedrouter.routed import Limits, Routed, RoutingFailed
-from learnedrouter.tiers import Decision, decide_tier
+from learnedrouter.tiers import Decision, decide_tier, decide_unfamiliar
 
 if TYPE_CHECKING:  # at run time it comes with a database, which a router without budgets does not need
     from learnedrouter.budgets.gate import Gate
@@ -285,7 +285,10 @@ class Router:
     ) -> Decision:
         classifier = self._worker.classifier
         threshold = next(value for value in (options.threshold, self._limits.threshold, classifier.threshold) if value is not None)
-        tier, reasons = decide_tier(judgement.sufficiency, judgement.predicted, threshold, allowed)
+        if judgement.unfamiliar:
+            tier, reasons = decide_unfamiliar(len(self._ladder), allowed)
+        else:
+            tier, reasons = decide_tier(judgement.sufficiency, judgement.predicted, threshold, allowed)
         if options.tier is not None:
             reasons = (*reasons, "forced_tier")
         if tier not in able and options.model is None:

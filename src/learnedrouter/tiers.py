@@ -108,6 +108,16 @@ def decide_tier(sufficiency: Sequence[float], predicted: int, threshold: float, 
     return tier, (first, "min_tier" if tier > free else "max_tier")
 
 
+def decide_unfamiliar(n_tiers: int, allowed: range) -> tuple[int, tuple[str, ...]]:
+    """Return the tier for a request that is unlike everything in training, and the codes of the reasons.
+
+    That is the highest one allowed. What the classifier holds of such a request is no evidence, and no evidence is not "easy":
+    one tier up from a meaningless guess would still be a guess, while the top tier is the only one that is never too low. It is
+    dear, but rare: the cut-off is fitted so that about one request in a hundred of the usual kind goes there for nothing.
+    """
+    return allowed[-1], ("unfamiliar",) if allowed[-1] == n_tiers - 1 else ("unfamiliar", "max_tier")
+
+
 def choose_tier(sufficiency: Sequence[float], threshold: float, *, lowest: int = 0, highest: int | None = None) -> int:
     """Return the cheapest allowed tier that is good enough.
 

@@ -4,7 +4,9 @@
         manifest.json    what it is, what it was made from, sha256 of every other file
         head.joblib      the fitted scikit-learn head
         encoder/         the compiled encoder
-        seen.npy         fingerprints of the rows it was fitted or tuned on, so that nobody evaluates on them
+        familiarity.npz  what familiar requests look like; artefacts of older versions lack it
+        seen.npy         fingerprints of the rows it was fitted on, so that nobody evaluates on them
+        tuned.npy        those of the rows that ``tune --write`` solved its threshold on since
         README.md        the model card
 
 Saving is whole or not at all. Loading checks the manifest, then every file's sha256, then unpickles the head through a
@@ -19,7 +21,7 @@ import shutil
 import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -30,13 +32,15 @@ import numpy.typing as npt
 from joblib.numpy_pickle import NumpyUnpickler
 
 from learnedrouter.classifier.encoder import OnnxEncoder
+from learnedrouter.classifier.familiarity import Familiarity
 from learnedrouter.classifier.features import FEATURES
-from learnedrouter.classifier.model import Head, TierClassifier
+from learnedrouter.classifier.model import DEFAULT_ACCEPT, Head, TierClassifier
 from learnedrouter.errors import ArtifactError, InputError
 from learnedrouter.tiers import Ladder
 
 FORMAT = 1
 MANIFEST, HEAD, ENCODER, SEEN, CARD = "manifest.json", "head.joblib", "encoder", "seen.npy", "README.md"
+FAMILIARITY, TUNED = "familiarity.npz", "tuned.npy"
 
 ALLOWED = frozenset(
     {
@@ -130,11 +134,17 @@ def staged(folder: Path) -> Iterator[Path]:
 
 def seal(stage: Path, name: str, **contents: Any) -> Manifest:
     """Write the manifest over the files that lie in `stage`; `contents` are the manifest's other fields."""
+    unsealed = Manifest(format=FORMAT, name=name, features=tuple(FEATURES), libraries=libraries(), files={}, **contents)
+    return reseal(stage, unsealed, unsealed.threshold)
+
+
+def reseal(stage: Path, manifest: Manifest, threshold: Mapping[str, Any]) -> Manifest:
+    """Write the manifest over the files that lie in `stage`, with another threshold; it is a version of its own."""
     files = {str(path.relative_to(stage)): _sha256(path) for path in sorted(stage.rglob("*")) if path.is_file()}
     digest = hashlib.sha256(json.dumps(files, sort_keys=True).encode()).hexdigest()[:8]
-    manifest = Manifest(format=FORMAT, name=f"{name}@{digest}", features=tuple(FEATURES), libraries=libraries(), files=files, **contents)
-    (stage / MANIFEST).write_text(json.dumps(asdict(manifest), indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
-    return manifest
+    sealed = replace(manifest, name=f"{manifest.name.partition('@')[0]}@{digest}", threshold=threshold, files=files)
+    (stage / MANIFEST).write_text(json.dumps(asdict(sealed), indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+    return sealed
 
 
 def save_head(head: Head, stage: Path) -> None:
@@ -160,13 +170,15 @@ def load(folder: Path) -> TierClassifier:
         ladder = Ladder(tuple(manifest.ladder))
         class_scores = np.array(manifest.class_scores, dtype=np.float64)
         threshold = float(manifest.threshold["value"])
-    except (InputError, KeyError, ValueError, TypeError) as error:
+        accept = float(manifest.data.get("accept", DEFAULT_ACCEPT))
+    except (InputError, KeyError, ValueError, TypeError, AttributeError) as error:
         raise ArtifactError(f"{folder / MANIFEST}: not usable ({error})") from error
     if class_scores.ndim != 2 or class_scores.shape[1] != len(ladder) or not 0 <= threshold <= 1:
         raise ArtifactError(
             f"{folder / MANIFEST}: class_scores {class_scores.shape} or threshold {threshold} do not fit a ladder of {len(ladder)}"
         )
-    return TierClassifier(ladder, encoder, load_head(folder / HEAD), class_scores, threshold, manifest.name)
+    familiarity = Familiarity.load(folder / FAMILIARITY) if FAMILIARITY in manifest.files else None
+    return TierClassifier(ladder, encoder, load_head(folder / HEAD), class_scores, threshold, manifest.name, familiarity, accept)
 
 
 def read_manifest(folder: Path) -> Manifest:
@@ -238,8 +250,14 @@ def load_head(path: Path) -> Head:
 
 
 def load_seen(folder: Path) -> npt.NDArray[np.uint64]:
-    """Return the fingerprints of the rows that the artefact was fitted or tuned on, sorted."""
+    """Return the fingerprints of the rows that the artefact was fitted on, its first threshold included, sorted."""
     return np.asarray(np.load(folder / SEEN, allow_pickle=False), dtype=np.uint64)
+
+
+def load_tuned(folder: Path) -> npt.NDArray[np.uint64]:
+    """Return the fingerprints of the rows that later thresholds were solved on, sorted; there may be none."""
+    path = folder / TUNED
+    return np.asarray(np.load(path, allow_pickle=False), dtype=np.uint64) if path.is_file() else np.empty(0, dtype=np.uint64)
 
 
 class _HeadUnpickler(NumpyUnpickler):  # type: ignore[misc]

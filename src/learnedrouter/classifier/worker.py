@@ -25,6 +25,8 @@ class Judgement:
         The tier that is most likely the cheapest acceptable one.
     tokens, truncated
         Length of the ask in the encoder's tokens, and whether it was cut.
+    unfamiliar
+        Whether it is unlike everything in training.
     probabilities : (n_classes,)
         Of the classes that the classifier was trained on.
     embedding : (dimension,)
@@ -35,6 +37,7 @@ class Judgement:
     predicted: int
     tokens: int
     truncated: bool
+    unfamiliar: bool
     probabilities: tuple[float, ...]
     embedding: FloatArray = field(repr=False, compare=False)
 
@@ -47,6 +50,7 @@ def judge(classifier: TierClassifier, ask: Ask) -> Judgement:
         predicted=int(assessment.predicted[0]),
         tokens=int(assessment.tokens[0]),
         truncated=bool(assessment.truncated[0]),
+        unfamiliar=bool(assessment.unfamiliar[0]),
         probabilities=tuple(assessment.probabilities[0].tolist()),
         embedding=assessment.embeddings[0],
     )

@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
+from learnedrouter.training import calibration
 from learnedrouter.training.evaluate import Figure, Report
 from learnedrouter.training.quality import RANKING, ROUTING, OutcomeReport
 
@@ -28,15 +29,19 @@ A learnedrouter classifier: predicts the cheapest tier of model whose answer to 
 
 It judges the newest ask alone, not the answer. It has learned from the data named above: on requests of another kind, in another
 language, or under other standards of what is acceptable, its probabilities mean less. Measure it on your own data first.
+A request whose text looks like nothing in training is `unfamiliar` and goes to the top tier; a new topic in familiar words is not noticed.
 """
 
 
 def labels_section(report: Report) -> str:
     """Return the figures of a classifier that was trained on labels."""
     figures = "\n".join(f"| {label} | {f.value:.3f} | {f.low:.3f} - {f.high:.3f} |" for label, f in report.figures.items())
-    recall = "\n".join(f"| {tier} | {share:.3f} |" for tier, share in report.recall.items())
+    recall = "\n".join(f"| {tier} | {f.value:.3f} | {f.low:.3f} - {f.high:.3f} |" for tier, f in report.recall.items())
     controls = "\n".join(
         f"| {router} | {c['under_route']:.3f} | {c['over_route']:.3f} | {c['spared']:.3f} |" for router, c in report.controls.items()
+    )
+    errors = ", ".join(
+        f"{f.error.value:.3f} ({f.error.low:.3f} - {f.error.high:.3f}) {name} calibration" for name, f in report.calibration.items()
     )
     return f"""## On the test split ({report.rows} rows that took no part in training)
 
@@ -45,15 +50,23 @@ def labels_section(report: Report) -> str:
 {figures}
 
 `acceptable` counts a prediction as right that the annotators would also have given. `spared` is the share of the requests that
-need less than the top tier and did not go there. `calibration_error` is over sufficiency, in bins of equal width.
+need less than the top tier and did not go there. `unfamiliar` is the share that was held for unlike anything in training, and sent to
+the top tier for that: on these rows, false alarms. What was routed was routed so.
 
-| tier | recall |
-| --- | --- |
+| tier | recall | 95 % interval |
+| --- | --- | --- |
 {recall}
 
 | router | under-routed | over-routed | spared |
 | --- | --- | --- | --- |
 {controls}
+
+### Calibration
+
+Expected calibration error: {errors}.
+Rule: {calibration.BIN_RULE}.
+
+{calibration.table({name: list(found.bins) for name, found in report.calibration.items()})}
 """
 
 

@@ -1,24 +1,23 @@
 """Judging a classifier on labelled rows that it has not seen: figures with intervals, slices, and fair controls."""
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
-from sklearn.metrics import confusion_matrix, f1_score
+from sklearn.metrics import confusion_matrix
 
 from learnedrouter.classifier.features import IntArray
 from learnedrouter.classifier.model import Assessment, TierClassifier
 from learnedrouter.errors import InputError
 from learnedrouter.tiers import Ladder
+from learnedrouter.training import calibration
+from learnedrouter.training.calibration import Bin, calibration_error
 from learnedrouter.training.dataset import LabelledRow
+from learnedrouter.training.patterns import FloatMatrix
 from learnedrouter.training.threshold import route
 
 RESAMPLES = 1_000
-CALIBRATION_BINS = 15
-"""Equal-width bins of the calibration error, as in Guo et al. 2017."""
-
 SLICE_MINIMUM = 20
 """Smaller slices say nothing and are left out."""
 
@@ -35,6 +34,14 @@ class Figure:
 
 
 @dataclass(frozen=True, slots=True)
+class Reliability:
+    """The calibration error with its interval, and the curve behind it."""
+
+    error: Figure
+    bins: Sequence[Bin]
+
+
+@dataclass(frozen=True, slots=True)
 class Report:
     """What `evaluate` found.
 
@@ -45,15 +52,17 @@ class Report:
     threshold
         The threshold that routing was judged at.
     figures
-        By name: accuracy, macro_f1, acceptable, under_route, over_route, spared, calibration_error.
+        By name: accuracy, macro_f1, acceptable, under_route, over_route, spared, calibration_error, unfamiliar.
     recall
         By tier: share of the rows that need it which were predicted so.
     confusion : (n_tiers, n_tiers)
         Rows by needed tier (down) and predicted tier (across).
     slices
-        By slice: rows, accuracy, macro-F1, under-route.
+        By slice: rows, accuracy, macro-F1, under-route, over-route.
     controls
         By router: under-route, over-route and spared of routers that look at nothing.
+    calibration
+        The calibration error and the reliability curve ``after`` calibration, and ``before`` where that can be told.
     errors
         Rows whose predicted tier is wrong, the surest first.
     """
@@ -61,10 +70,11 @@ class Report:
     rows: int
     threshold: float
     figures: Mapping[str, Figure]
-    recall: Mapping[str, float]
+    recall: Mapping[str, Figure]
     confusion: Sequence[Sequence[int]]
     slices: Mapping[str, Mapping[str, float]]
     controls: Mapping[str, Mapping[str, float]]
+    calibration: Mapping[str, Reliability]
     errors: Sequence[Mapping[str, Any]]
 
     def as_dict(self) -> dict[str, Any]:
@@ -82,13 +92,26 @@ def evaluate(classifier: TierClassifier, rows: Sequence[LabelledRow], *, seed: i
     """
     if not rows:
         raise InputError("no rows to evaluate on")
-    return report(classifier.assess([row.ask for row in rows]), rows, classifier.ladder, classifier.threshold, seed=seed)
+    asks = [row.ask for row in rows]
+    embeddings, lengths = classifier.encoder.encode([ask.reading for ask in asks])
+    raw = calibration.uncalibrated(classifier.head)
+    before = replace(classifier, head=raw).judge(asks, embeddings, lengths) if raw else None
+    after = classifier.judge(asks, embeddings, lengths)
+    return report(after, rows, classifier.ladder, classifier.threshold, before=before, seed=seed)
 
 
-def report(assessment: Assessment, rows: Sequence[LabelledRow], ladder: Ladder, threshold: float, *, seed: int = 0) -> Report:
-    """Judge what a classifier holds of `rows`; see `evaluate`."""
+def report(
+    assessment: Assessment,
+    rows: Sequence[LabelledRow],
+    ladder: Ladder,
+    threshold: float,
+    *,
+    before: Assessment | None = None,
+    seed: int = 0,
+) -> Report:
+    """Judge what a classifier holds of `rows`, and held `before` calibration, as it would route them; see `evaluate`."""
     needed = np.array([row.tier for row in rows], dtype=np.intp)
-    routed = route(assessment.sufficiency, threshold)
+    routed = route(assessment.believed, threshold)
     predicted = assessment.predicted
     acceptable = np.array([tier in row.acceptable for tier, row in zip(predicted.tolist(), rows, strict=True)])
     measures: dict[str, Callable[[IntArray], float]] = {
@@ -99,43 +122,41 @@ def report(assessment: Assessment, rows: Sequence[LabelledRow], ladder: Ladder, 
         "over_route": lambda at: float((routed[at] > needed[at]).mean()),
         "spared": lambda at: spared(needed[at], routed[at], ladder.top),
         "calibration_error": lambda at: calibration_error(assessment.sufficiency[at], needed[at]),
+        "unfamiliar": lambda at: float(assessment.unfamiliar[at].mean()),
     }
     confusion = confusion_matrix(needed, predicted, labels=range(len(ladder)))
     return Report(
         rows=len(rows),
         threshold=threshold,
         figures={name: bootstrap(measure, len(rows), seed) for name, measure in measures.items()},
-        recall={name: float(confusion[tier, tier] / max(confusion[tier].sum(), 1)) for tier, name in enumerate(ladder.names)},
+        recall={name: _recall(tier, needed, predicted, seed) for tier, name in enumerate(ladder.names)},
         confusion=confusion.tolist(),
         slices=_slices(rows, needed, predicted, routed),
         controls=_controls(needed, routed, ladder, seed),
+        calibration={
+            name: _reliability(held.sufficiency, needed, seed) for name, held in (("before", before), ("after", assessment)) if held
+        },
         errors=_errors(assessment, rows, ladder),
     )
 
 
 def macro_f1(needed: IntArray, predicted: IntArray) -> float:
-    """Return the mean F1 of the tiers that occur in `needed`."""
-    return float(f1_score(needed, predicted, labels=np.unique(needed), average="macro", zero_division=0.0))
+    """Return the mean F1 of the tiers that occur in `needed`.
+
+    scikit-learn's ``f1_score`` gives the same (a test holds it to that) and spends fifty times as long on its checks, which a
+    bootstrap repeats a thousand times.
+    """
+    tiers = int(max(needed.max(), predicted.max())) + 1
+    hits = np.bincount(needed[needed == predicted], minlength=tiers)
+    wanted, given = np.bincount(needed, minlength=tiers), np.bincount(predicted, minlength=tiers)
+    occurs = wanted > 0
+    return float((2 * hits[occurs] / (wanted + given)[occurs]).mean())
 
 
 def spared(needed: IntArray, routed: IntArray, top: int) -> float:
     """Return the share of the rows needing less than the top tier that did not go there."""
     spareable = needed < top
     return float((routed[spareable] < top).mean()) if spareable.any() else 0.0
-
-
-def calibration_error(sufficiency: npt.NDArray[np.float64], needed: IntArray) -> float:
-    """Return the expected calibration error of sufficiency itself, over all tiers but the top one.
-
-    Each row gives a point a tier: its sufficiency, and whether the tier was enough. The points fall into
-    `CALIBRATION_BINS` bins of equal width; the error is the mean gap between the two, weighted by the bins' sizes.
-    """
-    tiers = sufficiency.shape[1] - 1
-    claimed = sufficiency[:, :tiers].ravel()
-    enough = (needed[:, None] <= np.arange(tiers)).ravel()
-    bins = np.minimum((claimed * CALIBRATION_BINS).astype(np.intp), CALIBRATION_BINS - 1)
-    gaps = np.bincount(bins, claimed - enough, CALIBRATION_BINS)
-    return float(np.abs(gaps).sum() / len(claimed))
 
 
 def bootstrap(measure: Callable[[IntArray], float], rows: int, seed: int) -> Figure:
@@ -159,10 +180,21 @@ def _slices(rows: Sequence[LabelledRow], needed: IntArray, predicted: IntArray, 
             "accuracy": float((predicted[places] == needed[places]).mean()),
             "macro_f1": macro_f1(needed[places], predicted[places]),
             "under_route": float((routed[places] < needed[places]).mean()),
+            "over_route": float((routed[places] > needed[places]).mean()),
         }
         for name, places in sorted(members.items())
         if len(places) >= SLICE_MINIMUM
     }
+
+
+def _recall(tier: int, needed: IntArray, predicted: IntArray, seed: int) -> Figure:
+    found = predicted[needed == tier] == tier
+    return bootstrap(lambda at: float(found[at].mean()), len(found), seed) if len(found) else Figure(0.0, 0.0, 0.0)
+
+
+def _reliability(sufficiency: FloatMatrix, needed: IntArray, seed: int) -> Reliability:
+    error = bootstrap(lambda at: calibration_error(sufficiency[at], needed[at]), len(needed), seed)
+    return Reliability(error, calibration.reliability(sufficiency, needed))
 
 
 def _controls(needed: IntArray, routed: IntArray, ladder: Ladder, seed: int) -> dict[str, dict[str, float]]:

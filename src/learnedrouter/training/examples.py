@@ -15,14 +15,14 @@ import numpy.typing as npt
 
 from learnedrouter.ask import Ask
 from learnedrouter.classifier.features import IntArray
-from learnedrouter.classifier.model import TierClassifier, label_scores
+from learnedrouter.classifier.model import DEFAULT_ACCEPT, TierClassifier, label_scores
 from learnedrouter.errors import DatasetError
 from learnedrouter.tiers import Ladder
 from learnedrouter.training import card, dataset, outcomes, patterns, quality
 from learnedrouter.training.dataset import AnyRow, LabelledRow, Split
 from learnedrouter.training.evaluate import Figure, evaluate
 from learnedrouter.training.outcomes import OutcomeLadder, OutcomeRow
-from learnedrouter.training.patterns import DEFAULT_ACCEPT, BoolMatrix, FloatMatrix
+from learnedrouter.training.patterns import BoolMatrix, FloatMatrix
 from learnedrouter.training.threshold import from_labels
 
 
@@ -168,8 +168,8 @@ class Outcomes:
         told = sorted(f"{row.fingerprint:016x} {list(row.scores)} {row.split or row.group}" for row in rows)
 
         def judge(classifier: TierClassifier, seed: int) -> Findings:
-            sufficiency = classifier.assess([row.ask for row in parts["test"]]).sufficiency
-            report = quality.judge(sufficiency, scores["test"], ladder.by_tier(), classifier.threshold, seed=seed)
+            assessment = classifier.assess([row.ask for row in parts["test"]])
+            report = quality.judge(assessment.believed, scores["test"], ladder.by_tier(), classifier.threshold, seed=seed)
             return Findings(
                 {**report.ranking["this router"], **report.routing["this router"]}, report.as_dict(), card.outcomes_section(report)
             )

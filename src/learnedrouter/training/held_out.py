@@ -5,17 +5,18 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+import numpy.typing as npt
 
 from learnedrouter.ask import Ask
 from learnedrouter.classifier import artifact
-from learnedrouter.classifier.model import TierClassifier
+from learnedrouter.classifier.model import DEFAULT_ACCEPT, TierClassifier
 from learnedrouter.errors import DatasetError, InputError
 from learnedrouter.tiers import Ladder
 from learnedrouter.training import dataset, outcomes, quality
 from learnedrouter.training.dataset import AnyRow
 from learnedrouter.training.examples import Labels, Outcomes
 from learnedrouter.training.outcomes import OutcomeLadder
-from learnedrouter.training.patterns import DEFAULT_ACCEPT, BoolMatrix
+from learnedrouter.training.patterns import BoolMatrix
 from learnedrouter.training.quality import OutcomeReport
 from learnedrouter.training.threshold import from_labels
 
@@ -30,21 +31,28 @@ class HeldOut:
         What the classifier reads.
     acceptable : (n, n_tiers)
         Which tiers' answers are acceptable.
+    fingerprints : (n,)
+        Hashes of the whole requests.
     """
 
     asks: tuple[Ask, ...]
     acceptable: BoolMatrix
+    fingerprints: npt.NDArray[np.uint64]
 
 
 def unseen(rows: Sequence[AnyRow], folder: Path) -> list[AnyRow]:
-    """Return the rows that the artefact in `folder` was neither fitted nor tuned on.
+    """Return the rows that the artefact in `folder` was neither fitted nor tuned on: good to judge it on.
 
     Raises
     ------
     DatasetError
         None is left.
     """
-    known = np.isin(dataset.fingerprints(rows), artifact.load_seen(folder))
+    return _without(rows, np.concatenate([artifact.load_seen(folder), artifact.load_tuned(folder)]), folder)
+
+
+def _without(rows: Sequence[AnyRow], seen: npt.NDArray[np.uint64], folder: Path) -> list[AnyRow]:
+    known = np.isin(dataset.fingerprints(rows), seen)
     left = [row for row, seen in zip(rows, known.tolist(), strict=True) if not seen]
     if not left:
         raise DatasetError(rows[0].where.rpartition(":")[0], None, f"{folder} was trained on every row; expected rows that it has not seen")
@@ -52,7 +60,7 @@ def unseen(rows: Sequence[AnyRow], folder: Path) -> list[AnyRow]:
 
 
 def held_out(folder: Path, classifier: TierClassifier, source: Labels | Outcomes) -> HeldOut:
-    """Return what of `source` the artefact in `folder` has not seen.
+    """Return what of `source` the artefact in `folder` was not fitted on: good to solve its threshold with, be it once more.
 
     Raises
     ------
@@ -60,15 +68,16 @@ def held_out(folder: Path, classifier: TierClassifier, source: Labels | Outcomes
         The data cannot be used, or outcomes are not of all the tiers of the artefact's ladder.
     """
     if isinstance(source, Labels):
-        labelled = unseen(dataset.load(source.paths, source.ladder), folder)
+        labelled = _without(dataset.load(source.paths, source.ladder), artifact.load_seen(folder), folder)
         needed = np.array([row.tier for row in labelled], dtype=np.intp)
-        return HeldOut(tuple(row.ask for row in labelled), from_labels(needed, len(classifier.ladder)))
+        acceptable = from_labels(needed, len(classifier.ladder))
+        return HeldOut(tuple(row.ask for row in labelled), acceptable, dataset.fingerprints(labelled))
     ladder = outcome_ladder(folder, classifier.ladder, source.ladder)
     if ladder.ladder != classifier.ladder:
         missing = sorted(set(classifier.ladder.names) - set(ladder.ladder.names))
         raise InputError(f"--ladder: names no model for {', '.join(missing)}; to solve a threshold, every tier of {folder} needs one")
-    rows = unseen(outcomes.load(source.paths, ladder)[0], folder)
-    return HeldOut(tuple(row.ask for row in rows), outcomes.score_matrix(rows) >= source.accept)
+    rows = _without(outcomes.load(source.paths, ladder)[0], artifact.load_seen(folder), folder)
+    return HeldOut(tuple(row.ask for row in rows), outcomes.score_matrix(rows) >= source.accept, dataset.fingerprints(rows))
 
 
 def judge_on_outcomes(folder: Path, classifier: TierClassifier, source: Outcomes, *, seed: int = 0) -> tuple[OutcomeReport, int]:
@@ -85,8 +94,8 @@ def judge_on_outcomes(folder: Path, classifier: TierClassifier, source: Outcomes
     rows, _ = outcomes.load(source.paths, ladder)
     left = unseen(rows, folder)
     columns = [classifier.ladder.index(tier) for tier in ladder.ladder.names]
-    sufficiency = classifier.assess([row.ask for row in left]).sufficiency[:, columns]
-    report = quality.judge(sufficiency, outcomes.score_matrix(left), ladder.by_tier(), classifier.threshold, seed=seed)
+    believed = classifier.assess([row.ask for row in left]).believed[:, columns]
+    report = quality.judge(believed, outcomes.score_matrix(left), ladder.by_tier(), classifier.threshold, seed=seed)
     return report, len(rows) - len(left)
 
 

@@ -11,13 +11,11 @@ import numpy as np
 import numpy.typing as npt
 
 from learnedrouter.classifier.features import IntArray
+from learnedrouter.classifier.model import DEFAULT_ACCEPT
 from learnedrouter.errors import InputError
 
 FloatMatrix = npt.NDArray[np.float64]
 BoolMatrix = npt.NDArray[np.bool_]
-
-DEFAULT_ACCEPT = 0.5
-"""The score from which an answer counts as acceptable: for right or wrong any value will do."""
 
 RARE_ROWS, RARE_SHARE = 20, 0.01
 """A pattern with fewer rows than either of these is merged into its nearest neighbour. Our choice: a handful of rows teach a

@@ -10,9 +10,9 @@ import numpy as np
 from learnedrouter.classifier import artifact
 from learnedrouter.classifier.encoder import OnnxEncoder
 from learnedrouter.classifier.features import FloatArray, join, structural
-from learnedrouter.classifier.model import TierClassifier
+from learnedrouter.classifier.model import DEFAULT_ACCEPT, TierClassifier
 from learnedrouter.errors import ArtifactError, InfeasibleError
-from learnedrouter.training import threshold
+from learnedrouter.training import threshold, unfamiliar
 from learnedrouter.training.card import model_card
 from learnedrouter.training.compile import MIN_COSINE, Precision, compile_onnx
 from learnedrouter.training.dataset import Split
@@ -139,7 +139,10 @@ def _fit(plan: TrainingPlan, task: Task, encoder: OnnxEncoder, embeddings: Float
         "validation_macro_f1_before_compiling": macro_f1(reference.classes, head.predict_proba(reference.features).argmax(axis=1)),
         "C": inverse_regularisation,
     }
-    return _FittedHead(TierClassifier(task.ladder, encoder, loaded, task.class_scores, 0.0, plan.out.name), figures)
+    accept = float(task.about.get("accept", DEFAULT_ACCEPT))
+    familiarity = unfamiliar.fit(train.asks, validation.asks, plan.seed)
+    familiarity.save(stage / artifact.FAMILIARITY)
+    return _FittedHead(TierClassifier(task.ladder, encoder, loaded, task.class_scores, 0.0, plan.out.name, familiarity, accept), figures)
 
 
 def _seal(
@@ -185,8 +188,8 @@ def _sample(embeddings: FloatArray, examples: Examples) -> Sample:
 
 def _solve(classifier: TierClassifier, examples: Examples) -> dict[str, Any]:
     """Return the threshold for the default promise; where that is infeasible, the highest threshold, and so it is said."""
-    sufficiency = classifier.assess(examples.asks).sufficiency
-    points = threshold.curve(sufficiency, examples.acceptable, threshold.DEFAULT_CONFIDENCE)
+    believed = classifier.assess(examples.asks).believed
+    points = threshold.curve(believed, examples.acceptable, threshold.DEFAULT_CONFIDENCE)
     promise = f"under-route at most {threshold.DEFAULT_MAX_UNDER_ROUTE:.0%} with {threshold.DEFAULT_CONFIDENCE:.0%} confidence"
     try:
         point = threshold.solve(points, threshold.DEFAULT_MAX_UNDER_ROUTE)

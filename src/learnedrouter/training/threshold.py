@@ -86,6 +86,21 @@ def curve(
     return points
 
 
+def pareto(points: Sequence[Point]) -> list[Point]:
+    """Return the points that no other beats: less under-routed without more over-routed, or the reverse; cheapest first.
+
+    Of points that are alike the highest threshold stands there.
+    """
+    best: dict[tuple[float, float], Point] = {}
+    for point in sorted(points, key=lambda point: point.threshold):
+        best[(point.over_routed, point.under_routed)] = point
+    kept: list[Point] = []
+    for _, point in sorted(best.items()):
+        if not kept or point.under_routed < kept[-1].under_routed:
+            kept.append(point)
+    return kept
+
+
 def from_labels(needed: IntArray, tiers: int) -> npt.NDArray[np.bool_]:
     """Return which tiers' answers are acceptable, ``(n, tiers)``, where `needed` are the cheapest such: those and all above."""
     return needed[:, None] <= np.arange(tiers)
