@@ -71,6 +71,9 @@ def serve(
     offline: Annotated[bool | None, typer.Option("--offline", help="Call no provider, whatever keys there are.")] = None,
 ) -> None:
     """Serve on HTTP."""
+    from learnedrouter.service.garbage import collect_nothing_yet
+
+    collect_nothing_yet()  # before the imports, which are most of the start
     from learnedrouter.config import load_settings
     from learnedrouter.service.server import run
 
