@@ -27,9 +27,20 @@ from learnedrouter.training.threshold import route
 from tests.conftest import ROOT
 from tests.service.conftest import fail, wait_until_ready
 
-STRANGE = [json.loads(line) for line in (ROOT / "tests" / "strange.jsonl").read_text(encoding="utf-8").splitlines()]
-"""Inputs written for this test: base64, dumps, numbers, scripts that the data lacks, mash, ciphers. The measure and its number of
-components were chosen by those at even places; those at odd places took no part."""
+
+
+def entries(name: str) -> list[dict[str, str]]:
+    return [json.loads(line) for line in (ROOT / "tests" / name).read_text(encoding="utf-8").splitlines()]
+
+
+STRANGE = entries("strange.jsonl")
+"""Base64, dumps, numbers, scripts that the data lacks, mash, ciphers: by these the measure was chosen, so it flatters itself on them."""
+
+HELD_OUT = entries("strange_held_out.jsonl")
+"""The same kinds and more, written by another hand when the measure was done."""
+
+UNUSUAL = entries("unusual.jsonl")
+"""Requests that look odd and are none: a question beside a string to decode, a formula, a table, another alphabet."""
 
 
 def ask(text: str) -> Ask:
@@ -47,13 +58,18 @@ def fitted(rows: dict[str, list[dataset.LabelledRow]]) -> Familiarity:
 
 
 def test_strange_inputs_are_found(fitted: Familiarity) -> None:
-    """Four of five of the strange inputs that took no part in the choice; of five kinds all."""
-    found = fitted.unfamiliar([ask(entry["prompt"]) for entry in STRANGE])
-    kinds = np.array([entry["kind"] for entry in STRANGE])
+    """Seven of ten of the strange inputs that the measure was not chosen by; of numbers and rare scripts all."""
+    found = fitted.unfamiliar([ask(entry["prompt"]) for entry in HELD_OUT])
+    kinds = np.array([entry["kind"] for entry in HELD_OUT])
 
-    assert found[1::2].mean() >= 0.8
-    for kind in ("base64", "numbers", "csv digits", "unseen script", "mojibake"):
+    assert found.mean() >= 0.7
+    for kind in ("numbers", "rare_script", "symbols"):
         assert found[kinds == kind].all(), kind
+
+
+def test_a_request_that_looks_odd_mostly_passes(fitted: Familiarity) -> None:
+    """Of odd-looking requests, each with a question in plain words, at most a quarter goes up."""
+    assert fitted.unfamiliar([ask(entry["prompt"]) for entry in UNUSUAL]).mean() <= 0.25
 
 
 def test_false_alarms_are_as_rare_as_promised(fitted: Familiarity, rows: dict[str, list[dataset.LabelledRow]]) -> None:
