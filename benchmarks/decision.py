@@ -1,58 +1,108 @@
-"""How long one decision takes, by the length of the ask, and what the deciding process weighs.
+"""How long one decision takes, by encoder and by the length of the ask, and what the deciding process weighs.
 
-    python benchmarks/decision.py [ARTIFACT]
+    python benchmarks/decision.py [ARTIFACT ...]
 
 Asks are made of the words of the project's own test prompts. Times are of extracting the ask, embedding, features and head, one request
-at a time, in a process that has loaded nothing but what serving needs.
+at a time on one core, in a process of its own for each artefact that has loaded nothing but what serving needs. Without names, every
+artefact in ``models/`` is measured; ``learnedrouter train --encoder static --out models/static`` makes another. Times are processor
+time: one thread works, and neighbours on the machine hardly move it.
 """
 
 import json
+import os
 import resource
+import subprocess
 import sys
 import time
 from pathlib import Path
-
-import numpy as np
-
-from learnedrouter.ask import extract_ask
-from learnedrouter.classifier import artifact
-from learnedrouter.classifier.worker import judge
-from learnedrouter.dialects.openai_chat import read_request
+from typing import Any
 
 ROOT = Path(__file__).parents[1]
-LENGTHS = ((15, 300), (256, 200), (2_000, 100), (20_000, 60), (75_000, 30))
+LENGTHS = ((20, 100), (200, 60), (512, 40), (2_000, 40), (75_000, 20))
 """Tokens of the ask (a word is taken for 1.3), and how often it is decided."""
+
+TEST_ASKS = 150
+"""Of the project's own test asks, evenly drawn, for the mean over real lengths."""
 
 
 def main() -> None:
-    """Print the table."""
-    folder = Path(sys.argv[1]) if len(sys.argv) > 1 else ROOT / "models" / "default"
+    """Print a table, a row an artefact."""
+    names = sys.argv[1:] or [str(path.parent) for path in sorted((ROOT / "models").glob("*/manifest.json"))]
+    found = [_in_a_process_of_its_own(name) for name in names]
+    headers = [
+        "artefact",
+        *(f"{tokens:,}" for tokens, _ in LENGTHS),
+        "75,000/512",
+        "own asks",
+        "static",
+        "a second",
+        "load, s",
+        "peak, MiB",
+    ]
+    print(f"decision, p50 in ms, by tokens; own asks: mean in ms over {TEST_ASKS} test asks; static: share that a static head answered")
+    print(" | ".join(headers))
+    for row in found:
+        p50 = [f"{value:.2f}" for value in row["p50"]]
+        ratio = f"{row['p50'][-1] / row['p50'][2]:.1f}x"
+        rest = [
+            f"{row['mean']:.2f}",
+            f"{row['static']:.0%}",
+            f"{1_000 / row['mean']:,.0f}",
+            f"{row['load_seconds']:.2f}",
+            f"{row['peak_mib']:.0f}",
+        ]
+        print(" | ".join([row["name"], *p50, ratio, *rest]))
+
+
+def measure(folder: Path) -> dict[str, Any]:
+    """Return the figures of the artefact in `folder`, measured in this process."""
     began = time.perf_counter()
+    from learnedrouter.classifier import artifact
+
     classifier = artifact.load(folder)
-    print(f"{classifier.name}: loaded in {time.perf_counter() - began:.2f} s")
-    words = _words()
-    print(f"{'tokens':>8} {'p50, ms':>9} {'p99, ms':>9} {'to 15 tokens':>13}")
-    first = None
+    load_seconds = time.perf_counter() - began
+
+    import numpy as np
+
+    from learnedrouter.ask import extract_ask
+    from learnedrouter.classifier.worker import judge
+    from learnedrouter.dialects.openai_chat import read_request
+
+    def decide(text: str) -> tuple[float, str]:
+        request = read_request({"messages": [{"role": "user", "content": text}]})
+        began = time.process_time()
+        judgement = judge(classifier, extract_ask(request))
+        return (time.process_time() - began) * 1_000, judgement.encoder
+
+    lines = [json.loads(line) for line in (ROOT / "data" / "test.jsonl").read_text(encoding="utf-8").splitlines()]
+    words = " ".join(line.get("prompt", "") for line in lines).split()
+    p50 = []
     for tokens, times in LENGTHS:
         wanted = int(tokens / 1.3)
-        seconds = []
-        for turn in range(times + 5):
-            start = turn * 97 % (len(words) - 100)
-            text = " ".join((words[start:] + words * (wanted // len(words) + 1))[:wanted])
-            request = read_request({"messages": [{"role": "user", "content": text}]})
-            began = time.perf_counter()
-            judge(classifier, extract_ask(request))
-            seconds.append(time.perf_counter() - began)
-        p50, p99 = np.quantile(seconds[5:], [0.5, 0.99]) * 1_000
-        first = first or p50
-        print(f"{tokens:>8,} {p50:>9.2f} {p99:>9.2f} {p50 / first:>12.1f}x")
-    print(f"peak memory {resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024:.0f} MiB")
+        texts = [" ".join((words[start:] + words * (wanted // len(words) + 1))[:wanted]) for start in range(0, (times + 5) * 7, 7)]
+        p50.append(float(np.median([decide(text)[0] for text in texts][5:])))
+    own = [line["prompt"] for line in lines if "prompt" in line]
+    timed = [decide(text) for text in own[:: max(1, len(own) // TEST_ASKS)][:TEST_ASKS]]
+    return {
+        "name": classifier.name,
+        "p50": p50,
+        "mean": float(np.mean([milliseconds for milliseconds, _ in timed])),
+        "static": sum(kind == "static" for _, kind in timed) / len(timed),
+        "load_seconds": load_seconds,
+        "peak_mib": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024,
+    }
 
 
-def _words() -> list[str]:
-    lines = (ROOT / "data" / "test.jsonl").read_text(encoding="utf-8").splitlines()
-    return " ".join(json.loads(line).get("prompt", "") for line in lines).split()
+def _in_a_process_of_its_own(name: str) -> dict[str, Any]:
+    told = subprocess.run([sys.executable, __file__, "--measure", name], capture_output=True, text=True, check=True).stdout
+    found: dict[str, Any] = json.loads(told)
+    return found
 
 
 if __name__ == "__main__":
-    main()
+    if sys.argv[1:2] == ["--measure"]:
+        if hasattr(os, "sched_setaffinity"):
+            os.sched_setaffinity(0, {max(os.sched_getaffinity(0))})
+        print(json.dumps(measure(Path(sys.argv[2]))))
+    else:
+        main()

@@ -40,7 +40,7 @@ def test_train_evaluate_tune_and_decide(small_data: Path, embedding_cache: Path,
     assert 0 <= json.loads(tuned.stdout)["threshold"] <= 1
     decisions = [json.loads(line) for line in decided.stdout.splitlines()]
     assert [decision["id"] for decision in decisions] == ["one", 2]
-    assert set(decisions[0]) == {"id", "tier", "predicted_tier", "sufficiency", "confidence", "reasons"}
+    assert set(decisions[0]) == {"id", "tier", "predicted_tier", "sufficiency", "confidence", "reasons", "encoder"}
 
 
 BAD: list[tuple[list[Any], str]] = [

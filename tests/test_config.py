@@ -1,12 +1,21 @@
+import re
+from decimal import Decimal
 from pathlib import Path
 
 import pytest
 
-from learnedrouter.config import load_settings, warnings
+from learnedrouter.config import load_settings, unpriced, warnings
 from learnedrouter.errors import ConfigError
 from tests.conftest import ROOT
 
 SHIPPED = (ROOT / "router.toml").read_text(encoding="utf-8")
+
+
+def without_price(text: str) -> str:
+    """The shipped configuration, in which GPT-5.5 has no price of its own."""
+    left, count = re.subn(r'\[models\."gpt-5\.5"\.price\].*?\n\n', "\n", text, flags=re.DOTALL)
+    assert count == 1
+    return left
 
 
 @pytest.fixture
@@ -92,12 +101,13 @@ def test_prices_that_differ_from_the_list_are_told(config: Path) -> None:
     """The article's price for GPT-5.5 is not the listed one; the others are."""
     (only,) = warnings(load_settings(config))
 
-    assert only.startswith("gpt-5.5: configured at 3 in / 12 out USD per million tokens, but listed at 5 in / 30 out")
+    listed = "5 in / 30 out; over 272,000 tokens in: 10 in / 45 out"
+    assert only.startswith(f"gpt-5.5: configured at 3 in / 12 out USD per million tokens, but listed at {listed}")
 
 
 def test_an_inverted_ladder_is_told(config: Path) -> None:
     """A stronger tier that costs less is allowed, and pointed out."""
-    config.write_text(SHIPPED.replace('input_mtok = "5", output_mtok = "25"', 'input_mtok = "1", output_mtok = "2"', 1), encoding="utf-8")
+    config.write_text(SHIPPED.replace('input_mtok = "5"\noutput_mtok = "25"', 'input_mtok = "1"\noutput_mtok = "2"', 1), encoding="utf-8")
 
     told = warnings(load_settings(config))
 
@@ -106,7 +116,7 @@ def test_an_inverted_ladder_is_told(config: Path) -> None:
 
 def test_a_model_without_a_configured_price_takes_the_listed_one(config: Path) -> None:
     """The list price bears its source."""
-    config.write_text(SHIPPED.replace('price = { input_mtok = "3", output_mtok = "12" }', "", 1), encoding="utf-8")
+    config.write_text(without_price(SHIPPED), encoding="utf-8")
 
     price = load_settings(config).price("gpt-5.5")
 
@@ -115,11 +125,35 @@ def test_a_model_without_a_configured_price_takes_the_listed_one(config: Path) -
     assert price.source.startswith("genai-prices")
 
 
+def test_a_configured_price_has_its_source_its_date_and_its_steps(config: Path) -> None:
+    """What is billed can be traced to where its price stands; long requests have their own."""
+    step = '[[models."gpt-5.5".price.steps]]\nover_input_tokens = 272_000\ninput_mtok = "6"\noutput_mtok = "18"\n\n'
+    config.write_text(SHIPPED.replace('[models."claude-sonnet-4.6"]', step + '[models."claude-sonnet-4.6"]', 1), encoding="utf-8")
+    settings = load_settings(config)
+
+    bulk, structured = settings.price("deepseek-v3"), settings.price("gpt-5.5")
+
+    assert bulk is not None
+    assert bulk.source == "router.toml (https://api-docs.deepseek.com/quick_start/pricing, 2025-02-09)"
+    assert structured is not None
+    assert [(step.over_input_tokens, step.price.input_mtok) for step in structured.steps] == [(272_000, Decimal(6))]
+
+
+def test_steps_out_of_order_are_refused(config: Path) -> None:
+    """Which price holds for a request must not depend on who reads the file."""
+    step = '[[models."gpt-5.5".price.steps]]\nover_input_tokens = 100\ninput_mtok = "6"\noutput_mtok = "18"\n\n'
+    config.write_text(SHIPPED.replace('[models."claude-sonnet-4.6"]', step * 2 + '[models."claude-sonnet-4.6"]', 1), encoding="utf-8")
+
+    with pytest.raises(ConfigError, match=r"models\.gpt-5\.5\.price: steps: over_input_tokens \[100, 100\]: expected each above"):
+        load_settings(config)
+
+
 def test_a_model_without_any_price_is_told(config: Path) -> None:
     """Unknown is said, not priced at nothing."""
     text = SHIPPED.replace('upstream_model = "gpt-5.5"', 'upstream_model = "home-grown"', 1)
-    config.write_text(text.replace('price = { input_mtok = "3", output_mtok = "12" }', "", 1), encoding="utf-8")
+    config.write_text(without_price(text), encoding="utf-8")
     settings = load_settings(config)
 
     assert settings.price("gpt-5.5") is None
-    assert "gpt-5.5: has no price, in router.toml or in genai-prices; it takes no part in cost figures" in warnings(settings)
+    assert unpriced(settings) == ["gpt-5.5"]
+    assert any(told.startswith("no price, in router.toml or in genai-prices: gpt-5.5; ") for told in warnings(settings))

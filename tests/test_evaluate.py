@@ -28,7 +28,8 @@ def assessment(probabilities: np.ndarray) -> Assessment:
         truncated=np.zeros(rows, dtype=np.bool_),
         unfamiliar=np.zeros(rows, dtype=np.bool_),
         probabilities=probabilities,
-        embeddings=np.zeros((rows, 0), dtype=np.float32),
+        embeddings=(np.zeros(0, dtype=np.float32),) * rows,
+        answered_by=("onnx",) * rows,
     )
 
 

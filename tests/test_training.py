@@ -6,13 +6,14 @@ import pytest
 from tokenizers import Tokenizer
 
 from learnedrouter.classifier import artifact
-from learnedrouter.classifier.encoder import OnnxEncoder, TokenWindow
 from learnedrouter.classifier.features import join, structural
 from learnedrouter.classifier.model import TierClassifier, label_scores
+from learnedrouter.classifier.onnx import OnnxEncoder
+from learnedrouter.classifier.window import TokenWindow
 from learnedrouter.errors import ArtifactError, DatasetError, InputError
 from learnedrouter.tiers import DEFAULT_LADDER
 from learnedrouter.training import dataset
-from learnedrouter.training.embed import embed, load_model
+from learnedrouter.training.embed import Original, embed, load_model
 from learnedrouter.training.examples import Labels
 from learnedrouter.training.finetune import Recipe
 from learnedrouter.training.fit import Sample, fit
@@ -49,7 +50,7 @@ def test_training_on_labels_is_the_sum_of_its_steps(small_data: Path, classifier
     needed = {name: np.array([row.tier for row in part]) for name, part in parts.items()}
     model = load_model("all-MiniLM-L6-v2", 128)
     window = TokenWindow(Tokenizer.from_str(model.tokenizer.backend_tokenizer.to_str()), 128)
-    original = embed(model, [window.shorten(ask.reading) for ask in asks["train"]], embedding_cache, quiet)
+    original = embed(Original(model), [window.shorten(ask.reading) for ask in asks["train"]], embedding_cache, quiet)
     served = {name: join(classifier.encoder.encode([ask.reading for ask in part])[0], structural(part)) for name, part in asks.items()}
 
     fitted_on = Sample(join(original, structural(asks["train"])), needed["train"])
@@ -78,7 +79,9 @@ def test_the_compiled_encoder_is_the_original(artifact_folder: Path, embedding_c
     encoder = OnnxEncoder(artifact_folder / "encoder")
     window = TokenWindow(Tokenizer.from_file(str(artifact_folder / "encoder/tokenizer.json")), encoder.max_tokens)
     texts = ["hi", "Prove it.", "word " * 2_000, "Добрый день, 你好, صباح الخير", "x\u0000y", "\U0001f600" * 300, "{}" * 500, "a"]
-    original = embed(load_model("all-MiniLM-L6-v2", encoder.max_tokens), [window.shorten(text) for text in texts], embedding_cache, quiet)
+    original = embed(
+        Original(load_model("all-MiniLM-L6-v2", encoder.max_tokens)), [window.shorten(text) for text in texts], embedding_cache, quiet
+    )
 
     vectors, lengths = encoder.encode(texts)
 
@@ -105,6 +108,7 @@ def test_int8_is_smaller_and_says_so(small_data: Path, artifact_folder: Path, em
 
     small, large = ((folder / "encoder/model.onnx").stat().st_size for folder in (tmp_path / "int8", artifact_folder))
     assert small < large / 3
+    assert trained.parity is not None
     assert 0.9 < trained.parity < 1
     assert trained.manifest.metrics["parity"] == trained.parity
 
@@ -117,10 +121,11 @@ def test_fine_tuning_changes_the_encoder_and_is_compiled_with_it(small_data: Pat
 
     trained = train(plan, quiet)
 
+    assert trained.parity is not None
     assert trained.parity >= 0.999
     assert "fine-tuned on the training rows for 1 epochs" in (tmp_path / "tuned/README.md").read_text()
     tuned, _ = OnnxEncoder(tmp_path / "tuned/encoder").encode(["translate this"])
-    frozen = embed(load_model("all-MiniLM-L6-v2", 32), ["translate this"], embedding_cache, quiet)
+    frozen = embed(Original(load_model("all-MiniLM-L6-v2", 32)), ["translate this"], embedding_cache, quiet)
     assert np.sum(tuned * frozen) < 0.999
 
 
@@ -168,11 +173,11 @@ def test_a_missing_tier_is_refused(tmp_path: Path, embedding_cache: Path) -> Non
 def test_a_damaged_cache_is_made_anew(tmp_path: Path) -> None:
     """A cut cache file costs time, not the training."""
     model = load_model("all-MiniLM-L6-v2", 128)
-    first = embed(model, ["one", "two"], tmp_path, quiet)
+    first = embed(Original(model), ["one", "two"], tmp_path, quiet)
     (file,) = tmp_path.iterdir()
     file.write_bytes(file.read_bytes()[:100])
 
-    np.testing.assert_allclose(embed(model, ["one", "two"], tmp_path, quiet), first, atol=1e-6)
+    np.testing.assert_allclose(embed(Original(model), ["one", "two"], tmp_path, quiet), first, atol=1e-6)
 
 
 def test_an_unfaithful_encoder_is_refused(small_data: Path, embedding_cache: Path, tmp_path: Path) -> None:

@@ -41,8 +41,9 @@ def _identified(name: Path, line: int, raw: bytes) -> tuple[Any, Ask]:
 def _decide(classifier: TierClassifier, chunk: list[tuple[Any, Ask]]) -> Iterator[dict[str, Any]]:
     ladder, everything = classifier.ladder, range(len(classifier.ladder))
     assessment = classifier.assess([ask for _, ask in chunk])
-    told = zip(chunk, assessment.sufficiency.tolist(), assessment.predicted.tolist(), assessment.unfamiliar.tolist(), strict=True)
-    for (identity, _), sufficiency, predicted, unfamiliar in told:
+    columns = (assessment.sufficiency, assessment.predicted, assessment.unfamiliar)
+    told = zip(chunk, *(column.tolist() for column in columns), assessment.answered_by, strict=True)
+    for (identity, _), sufficiency, predicted, unfamiliar, encoder in told:
         if unfamiliar:
             tier, reasons = decide_unfamiliar(len(ladder), everything)
         else:
@@ -54,4 +55,5 @@ def _decide(classifier: TierClassifier, chunk: list[tuple[Any, Ask]]) -> Iterato
             "sufficiency": dict(zip(ladder.names, (round(value, 6) for value in sufficiency), strict=True)),
             "confidence": round(sufficiency[tier], 6),
             "reasons": list(reasons),
+            "encoder": encoder,
         }

@@ -13,6 +13,8 @@ from learnedrouter.cli_budgets import budgets
 from learnedrouter.cli_data import app as data_app
 from learnedrouter.cli_judge import ablate, evaluate
 from learnedrouter.cli_options import Artifact, Json
+from learnedrouter.cli_savings import savings
+from learnedrouter.cli_simulate import simulate
 from learnedrouter.cli_train import train
 from learnedrouter.cli_tune import tune
 from learnedrouter.errors import InfeasibleError, InputError
@@ -40,6 +42,8 @@ app.command()(train)
 app.command()(evaluate)
 app.command()(tune)
 app.command()(ablate)
+app.command()(simulate)
+app.command()(savings)
 app.command()(budgets)
 
 
@@ -67,6 +71,9 @@ def serve(
     offline: Annotated[bool | None, typer.Option("--offline", help="Call no provider, whatever keys there are.")] = None,
 ) -> None:
     """Serve on HTTP."""
+    from learnedrouter.service.garbage import collect_nothing_yet
+
+    collect_nothing_yet()  # before the imports, which are most of the start
     from learnedrouter.config import load_settings
     from learnedrouter.service.server import run
 

@@ -1,5 +1,7 @@
 """Options that several commands share, and what they mean together."""
 
+import re
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -11,6 +13,7 @@ from learnedrouter.tiers import Ladder
 if TYPE_CHECKING:  # at run time they are imported where they are used: a command that needs no training should start at once
     from learnedrouter.training.examples import Labels, Outcomes
     from learnedrouter.training.outcomes import OutcomeLadder
+    from learnedrouter.training.pipeline import Shape
 
 Artifact = Annotated[Path, typer.Option("--artifact", help="Folder of the artefact.")]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
@@ -22,10 +25,46 @@ ModelLadder = Annotated[
 ]
 Accept = Annotated[float | None, typer.Option("--accept", help="Score from which an outcome is acceptable: 0.5, or the artefact's.")]
 Encoder = Annotated[str, typer.Option("--encoder", help="onnx (all-MiniLM-L6-v2), or a sentence-transformers name or folder.")]
+ShapedEncoder = Annotated[
+    str,
+    typer.Option(
+        "--encoder",
+        help="onnx, static or cascade, made of all-MiniLM-L6-v2; of another sentence-transformers model: its name or folder (onnx), "
+        "static:NAME or cascade:NAME.",
+    ),
+]
 MaxTokens = Annotated[int, typer.Option("--max-tokens", help="What the encoder reads of an ask; of a longer one, head and tail.")]
 Seed = Annotated[int, typer.Option("--seed", help="Of everything random.")]
 Cache = Annotated[Path, typer.Option("--cache", help="Folder that keeps embeddings between trainings.")]
+Config = Annotated[Path, typer.Option("--config", help="The configuration.")]
+Ledger = Annotated[str | None, typer.Option("--ledger", help="Of the traffic: an SQLite file, or a database's URL.")]
+Prices = Annotated[Path | None, typer.Option("--prices", help="Prices in place of others: a router.toml, or [prices.MODEL] tables.")]
+Since = Annotated[str | None, typer.Option("--since", help="From when: a date, a time (UTC), or so long ago: 24h, 7d.")]
+Until = Annotated[str | None, typer.Option("--until", help="To when, not included.")]
 DEFAULT_CACHE = Path(".cache/embeddings")
+DEFAULT_CONFIG = Path("router.toml")
+
+_AGO = re.compile(r"(\d{1,6})([mhdw])")
+_SECONDS = {"m": 60, "h": 3_600, "d": 86_400, "w": 604_800}
+
+
+def moment(option: str, text: str | None) -> datetime | None:
+    """Return the moment that `text`, the value of `option`, means; a time without a zone is in UTC.
+
+    Raises
+    ------
+    InputError
+        It means none.
+    """
+    if text is None:
+        return None
+    if ago := _AGO.fullmatch(text):
+        return datetime.now(UTC) - timedelta(seconds=int(ago[1]) * _SECONDS[ago[2]])
+    try:
+        found = datetime.fromisoformat(text)
+    except ValueError:
+        raise InputError(f"{option} {text!r}: expected a date (2026-11-01), a time (2026-11-01T12:00), or 90m, 24h, 7d, 4w") from None
+    return found.astimezone(UTC) if found.tzinfo else found.replace(tzinfo=UTC)
 
 
 def chosen_source(
@@ -70,6 +109,17 @@ def encoder_name(option: str) -> str:
     from learnedrouter.training.embed import DEFAULT_MODEL
 
     return DEFAULT_MODEL if option == "onnx" else option
+
+
+def shaped_encoder(option: str) -> "tuple[Shape, str]":
+    """Return what ``train --encoder`` asks for: what is made, and of which sentence-transformers model."""
+    from learnedrouter.training.embed import DEFAULT_MODEL
+    from learnedrouter.training.pipeline import SHAPES
+
+    shape, _, source = option.partition(":")
+    if shape not in SHAPES:
+        return "onnx", option
+    return shape, source or DEFAULT_MODEL
 
 
 def _parsed(ladder: str | None) -> "OutcomeLadder | None":

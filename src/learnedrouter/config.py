@@ -14,13 +14,13 @@ from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, m
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
 from learnedrouter.errors import ConfigError, InputError
+from learnedrouter.price_settings import PriceSettings, Usd
 from learnedrouter.pricing import Price, list_price
 from learnedrouter.providers.bodies import ParameterPolicy
 from learnedrouter.tiers import Ladder
 
 Capability = Literal["images", "tools", "json_schema"]
 Policy = Literal["escalate", "pass"]
-Mtok = Annotated[Decimal, Field(ge=0)]
 Positive = Annotated[int, Field(gt=0)]
 Seconds = Annotated[float, Field(gt=0)]
 
@@ -36,15 +36,6 @@ _SCOPE = re.compile(r"global|each-key|key:(.+)")
 
 class _Section(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
-
-
-class PriceSettings(_Section):
-    """A price in USD per million tokens."""
-
-    input_mtok: Mtok
-    output_mtok: Mtok
-    cache_read_mtok: Mtok | None = None
-    cache_write_mtok: Mtok | None = None
 
 
 class ModelSettings(_Section):
@@ -75,6 +66,13 @@ class TierSettings(_Section):
     models: tuple[str, ...]
 
 
+class ClassifierSettings(_Section):
+    """How much may wait for the classifier, and how many of its judgements are remembered."""
+
+    queue: Positive = 256
+    remembered: Annotated[int, Field(ge=0)] = 10_000
+
+
 class BreakerSettings(_Section):
     """When a model's circuit breaker opens, and for how long."""
 
@@ -97,6 +95,12 @@ class AnswerSettings(_Section):
     invalid_structure: Policy = "escalate"
     empty: Policy = "escalate"
     truncated: Policy = "pass"
+
+
+class SavingsSettings(_Section):
+    """What the router itself costs, for accounts of what it saves."""
+
+    router_usd_per_hour: Usd = Decimal(0)
 
 
 class LoggingSettings(_Section):
@@ -162,6 +166,7 @@ class Settings(BaseSettings):
     max_body_bytes: Positive = 10_485_760
     expected_output_tokens: Positive = 500
     explained_requests: Positive = 1_000
+    classifier: ClassifierSettings = ClassifierSettings()
     workers: Positive = 1
     shutdown_seconds: Positive = 30
     logging: LoggingSettings = LoggingSettings()
@@ -169,6 +174,7 @@ class Settings(BaseSettings):
     breaker: BreakerSettings = BreakerSettings()
     conversations: ConversationSettings = ConversationSettings()
     answers: AnswerSettings = AnswerSettings()
+    savings: SavingsSettings = SavingsSettings()
     ledger: LedgerSettings = LedgerSettings()
     budgets: tuple[BudgetSettings, ...] = ()
     budgets_unavailable: Literal["open", "closed"] = "open"
@@ -237,7 +243,7 @@ class Settings(BaseSettings):
         settings = self.models[model]
         if settings.price is None:
             return list_price(settings.upstream_model or model, settings.provider)
-        return Price(**settings.price.model_dump(), source="router.toml")
+        return settings.price.price("router.toml")
 
 
 def load_settings(path: Path, **overrides: Any) -> Settings:
@@ -271,15 +277,23 @@ def load_settings(path: Path, **overrides: Any) -> Settings:
     return settings.model_copy(update={"provider_keys": keys, "client_keys": (*unnamed, *named.values()), "named_keys": named, **chosen})
 
 
+def unpriced(settings: Settings) -> list[str]:
+    """Return the models of the ladder whose price is unknown: where cost decides, they are refused."""
+    return [name for name in _laddered(settings) if settings.price(name) is None]
+
+
 def warnings(settings: Settings) -> list[str]:
     """Return what is odd about settings that are valid: an inverted ladder, stale or missing prices."""
     found = []
-    for model in (name for tier in settings.tiers for name in tier.models):
+    if unknown := unpriced(settings):
+        found.append(
+            f"no price, in router.toml or in genai-prices: {', '.join(unknown)}; what they cost is unknown, and where cost decides they "
+            "are refused"
+        )
+    for model in _laddered(settings):
         configured = settings.price(model)
         listed = list_price(settings.models[model].upstream_model or model, settings.models[model].provider)
-        if configured is None:
-            found.append(f"{model}: has no price, in router.toml or in genai-prices; it takes no part in cost figures")
-        elif listed and (configured.input_mtok, configured.output_mtok) != (listed.input_mtok, listed.output_mtok):
+        if configured and listed and _shown(configured) != _shown(listed):
             found.append(
                 f"{model}: configured at {_shown(configured)} USD per million tokens, but listed at {_shown(listed)} ({listed.source})"
             )
@@ -292,5 +306,10 @@ def warnings(settings: Settings) -> list[str]:
     return found
 
 
+def _laddered(settings: Settings) -> list[str]:
+    return list(dict.fromkeys(name for tier in settings.tiers for name in tier.models))
+
+
 def _shown(price: Price) -> str:
-    return f"{price.input_mtok.normalize():f} in / {price.output_mtok.normalize():f} out"
+    rates = f"{price.input_mtok.normalize():f} in / {price.output_mtok.normalize():f} out"
+    return "; ".join((rates, *(f"over {step.over_input_tokens:,} tokens in: {_shown(step.price)}" for step in price.steps)))

@@ -6,6 +6,7 @@ LearnedRouterError
 │   ├── ConfigError             a key of router.toml or an environment variable
 │   ├── ArtifactError           a missing, damaged or foreign artefact
 │   └── RequestError            a field of a request (HTTP 4xx)
+├── Overloaded                  too much waits already (HTTP 503)
 ├── InfeasibleError             no threshold keeps what was asked for
 ├── ProviderError               one call to one model failed
 │   ├── ProviderTimeout         no answer in time                        (falls back)
@@ -78,6 +79,10 @@ class RequestError(InputError):
     def __init__(self, message: str, *, field: str | None = None, status: int = 400) -> None:
         super().__init__(message)
         self.field, self.status = field, status
+
+
+class Overloaded(LearnedRouterError):
+    """More waits already than the configuration allows; the same request may succeed in a moment."""
 
 
 class InfeasibleError(LearnedRouterError):

@@ -6,6 +6,7 @@ import re
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from decimal import Decimal
 from typing import Any
 
 from rich.console import Console
@@ -67,6 +68,23 @@ def print_outcome_report(report: Mapping[str, Any]) -> None:
             for router, found in routers.items()
         ]
         print_table(heading, ("router", *names), rows)
+
+
+def dollars(amount: Decimal | None) -> str:
+    """Return an amount as tables show it: to the cent, or smaller ones by their first two figures."""
+    if amount is None:
+        return "unknown"
+    return f"{amount:,.2f}" if not amount or abs(amount) >= Decimal("0.01") else f"{amount:.2g}"
+
+
+def percent(share: Decimal | float | None) -> str:
+    """Return a share as tables show it; None is a share of nothing."""
+    return "-" if share is None else f"{share:.1%}"
+
+
+def number(value: Decimal | None) -> float | None:
+    """Return a figure as JSON has it: there are no decimals, but a double holds a cent to fifteen digits."""
+    return None if value is None else float(value)
 
 
 def print_json(value: Any) -> None:

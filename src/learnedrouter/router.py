@@ -309,4 +309,5 @@ class Router:
             truncated=judgement.truncated,
             escalated=tier > judgement.predicted,
             probabilities=judgement.probabilities,
+            encoder=judgement.encoder,
         )

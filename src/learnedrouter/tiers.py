@@ -78,6 +78,8 @@ class Decision:
         Whether the tier chosen lies above the predicted one.
     probabilities
         Of the classes that the classifier was trained on, in its order; sufficiency is made of them.
+    encoder
+        The kind of encoder whose head answered: in a cascade it is not always the same.
     """
 
     tier: str
@@ -91,6 +93,7 @@ class Decision:
     truncated: bool
     escalated: bool
     probabilities: tuple[float, ...] = ()
+    encoder: str = ""
 
 
 def decide_tier(sufficiency: Sequence[float], predicted: int, threshold: float, allowed: range) -> tuple[int, tuple[str, ...]]:

@@ -211,3 +211,11 @@ def test_a_malformed_answer_is_the_providers_failure_and_nothing_else(answer, di
 
 def plain_calls(calls):
     return [(call.id, call.name, json.loads(call.arguments)) for call in calls]
+
+
+def test_what_is_written_to_the_cache_for_an_hour_is_told_apart():
+    """It is billed higher than what is written for minutes, and is a part of all that was written."""
+    usage = {"input_tokens": 5, "output_tokens": 7, "cache_creation_input_tokens": 100, "cache_creation": {"ephemeral_1h_input_tokens": 60}}
+
+    assert anthropic_messages.read_usage(usage) == Usage(5, cache_write_tokens=100, output_tokens=7, cache_write_1h_tokens=60)
+    assert anthropic_messages.read_usage({**usage, "cache_creation": None}).cache_write_1h_tokens == 0

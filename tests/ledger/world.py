@@ -82,6 +82,7 @@ def event(**changes: Any) -> RoutedCompletion:
         decision_seconds=0.001,
         provider_seconds=0.25175,
         total_seconds=0.3,
+        first_token_seconds=0.125,
         adjusted=Adjusted("max_tokens=8000", ("temperature=drop",)),
         streamed=True,
         caller=Caller("0123456789ab", {"team": "suche \udcff\0"}),

@@ -1,4 +1,5 @@
 import asyncio
+import gzip
 import json
 from typing import Any
 
@@ -218,3 +219,47 @@ def test_every_error_of_the_sdk_is_mapped(ours: Any, kind: type[Exception]) -> N
         break
 
     assert isinstance(ours.map_error(error, KEY), errors.ProviderError)
+
+
+async def over_loopback(name: str, answer: bytes | None, timeout_seconds: float = 5) -> Any:
+    """Ask a provider on a real connection, which is closed after `answer`; None leaves it open and says nothing."""
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        if answer is None:
+            await reader.read()
+        else:
+            writer.write(answer)
+        writer.close()
+
+    server = await asyncio.start_server(serve, "127.0.0.1", 0)
+    provider = PROVIDERS[name](KEY, f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}")
+    try:
+        return await provider.complete({"model": "m", "messages": [], "max_tokens": 5}, timeout_seconds=timeout_seconds)
+    finally:
+        await provider.aclose()
+        server.close()
+
+
+@pytest.mark.parametrize("name", PROVIDERS)
+@pytest.mark.parametrize(
+    ("answer", "kind"),
+    [
+        (b"", errors.ProviderUnavailable),
+        (b"HTTP/1.1 200 OK\r\ncontent-length: 100\r\n\r\n{", errors.ProviderUnavailable),
+        (b"no HTTP at all\r\n\r\n", errors.ProviderUnavailable),
+        (None, errors.ProviderTimeout),
+    ],
+)
+def test_a_lost_connection_is_no_timeout(name: str, answer: bytes | None, kind: type[errors.ProviderError]) -> None:
+    """Over a real connection too: what breaks is unavailable, and only what takes too long is a timeout."""
+    with pytest.raises(kind):
+        asyncio.run(over_loopback(name, answer, timeout_seconds=0.1 if answer is None else 5))
+
+
+@pytest.mark.parametrize("name", PROVIDERS)
+def test_a_compressed_answer_is_read(name: str) -> None:
+    """Providers compress what they send."""
+    content = gzip.compress(json.dumps(BODIES[name]).encode())
+    head = f"HTTP/1.1 200 OK\r\ncontent-encoding: gzip\r\ncontent-length: {len(content)}\r\n\r\n"
+    assert asyncio.run(over_loopback(name, head.encode() + content)).text == "four"

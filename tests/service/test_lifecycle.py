@@ -15,7 +15,7 @@ from learnedrouter.service.wiring import make_router
 from tests.conftest import ROOT
 from tests.service.conftest import fail, wait_until_ready
 
-FORBIDDEN = ("torch", "transformers", "sentence_transformers")
+FORBIDDEN = ("torch", "transformers", "sentence_transformers", "openai", "anthropic")
 
 
 def test_while_loading_it_lives_but_is_not_ready(settings: Settings) -> None:
@@ -53,7 +53,7 @@ def test_what_cannot_be_served_is_told(settings: Settings, change: dict[str, obj
 
 
 def test_serving_needs_no_torch(artifact_folder: Path) -> None:
-    """A fresh interpreter that imports the service and answers a request has loaded none of the training libraries."""
+    """A fresh interpreter that serves has loaded none of the training libraries, and offline no SDK either."""
     program = f"""
 import sys, time
 from pathlib import Path

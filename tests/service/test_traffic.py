@@ -137,6 +137,19 @@ def test_the_callers_bounds_hold(service: Running) -> None:
         assert "huge" in tier(min_tier="huge")
 
 
+def test_models_without_a_price_are_named_and_refused_where_cost_decides(settings: Settings) -> None:
+    """They answer, at an unknown cost; a request that may cost only so much never goes to one."""
+    with running(settings, adjust={name: {"price": None} for name in ("oai-1", "oai-2")}) as service, service.http() as http:
+        ready = http.get("/readyz?verbose").json()
+        plain = http.get("/readyz").json()
+        capped = http.post("/route", json={"prompt": "hello", "max_cost_usd": 1.0, "dry_run": True}).json()
+
+    assert {"oai-1", "oai-2"} <= set(ready["unpriced"])
+    assert ready["prices"]["ant-2"] == "router.toml"
+    assert "prices" not in plain
+    assert not {model["model"] for model in capped["models"]} & set(ready["unpriced"])
+
+
 def test_breakers_can_be_watched(settings: Settings) -> None:
     """A model that failed too often is not asked, and /readyz?verbose and /metrics say so."""
     breaker = settings.breaker.model_copy(update={"failures": 2, "recovery_seconds": 600.0})

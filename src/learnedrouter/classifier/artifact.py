@@ -3,15 +3,18 @@
     models/<name>/
         manifest.json    what it is, what it was made from, sha256 of every other file
         head.joblib      the fitted scikit-learn head
+        head.npz         the same head folded into one affine map; what serves, so that serving needs no scikit-learn
         encoder/         the compiled encoder
         familiarity.npz  what familiar requests look like; artefacts of older versions lack it
         seen.npy         fingerprints of the rows it was fitted on, so that nobody evaluates on them
         tuned.npy        those of the rows that ``tune --write`` solved its threshold on since
+        first/           a cascade's first stage: encoder and head of its own
         README.md        the model card
 
-Saving is whole or not at all. Loading checks the manifest, then every file's sha256, then unpickles the head through a
-list of allowed classes: a damaged or foreign file is one clear error, and nothing in it runs. The hashes guard against
-accidents; the list guards against a manifest that was rewritten along with the file.
+Saving is whole or not at all. Loading checks the manifest, then every file's sha256; the folded head is plain numbers, and a
+head that is not folded is unpickled through a list of allowed classes (`heads`): a damaged or foreign file is one clear
+error, and nothing in it runs. The hashes guard against accidents; the list guards against a manifest that was rewritten
+along with the file.
 """
 
 import hashlib
@@ -21,46 +24,25 @@ import shutil
 import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-import joblib
 import numpy as np
 import numpy.typing as npt
-from joblib.numpy_pickle import NumpyUnpickler
 
-from learnedrouter.classifier.encoder import OnnxEncoder
+from learnedrouter.classifier.encoder import load_encoder
 from learnedrouter.classifier.familiarity import Familiarity
 from learnedrouter.classifier.features import FEATURES
-from learnedrouter.classifier.model import DEFAULT_ACCEPT, Head, TierClassifier
+from learnedrouter.classifier.folded import FOLDED, HEAD, FoldedHead
+from learnedrouter.classifier.model import DEFAULT_ACCEPT, FirstStage, Head, TierClassifier
 from learnedrouter.errors import ArtifactError, InputError
 from learnedrouter.tiers import Ladder
 
 FORMAT = 1
-MANIFEST, HEAD, ENCODER, SEEN, CARD = "manifest.json", "head.joblib", "encoder", "seen.npy", "README.md"
+MANIFEST, ENCODER, FIRST, SEEN, CARD = "manifest.json", "encoder", "first", "seen.npy", "README.md"
 FAMILIARITY, TUNED = "familiarity.npz", "tuned.npy"
-
-ALLOWED = frozenset(
-    {
-        ("builtins", "slice"),
-        ("joblib.numpy_pickle", "NumpyArrayWrapper"),
-        ("numpy", "dtype"),
-        ("numpy", "ndarray"),
-        ("numpy._core.multiarray", "scalar"),
-        ("sklearn.calibration", "CalibratedClassifierCV"),
-        ("sklearn.calibration", "_CalibratedClassifier"),
-        ("sklearn.calibration", "_TemperatureScaling"),
-        ("sklearn.compose._column_transformer", "ColumnTransformer"),
-        ("sklearn.frozen._frozen", "FrozenEstimator"),
-        ("sklearn.linear_model._logistic", "LogisticRegression"),
-        ("sklearn.pipeline", "Pipeline"),
-        ("sklearn.preprocessing._data", "StandardScaler"),
-        ("sklearn.preprocessing._function_transformer", "FunctionTransformer"),
-    }
-)
-"""All that a head may be made of; none of these runs foreign code when it is rebuilt."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,6 +75,8 @@ class Manifest:
         sha256 of the rows, the counts, and the command that made the artefact.
     metrics
         Figures on the test split.
+    cascade
+        The first stage's switch point with what it was solved for; empty where there is no cascade.
     """
 
     format: int
@@ -107,6 +91,7 @@ class Manifest:
     files: Mapping[str, str]
     data: Mapping[str, Any]
     metrics: Mapping[str, Any]
+    cascade: Mapping[str, Any] = field(default_factory=dict)
 
 
 def libraries() -> dict[str, str]:
@@ -147,12 +132,6 @@ def reseal(stage: Path, manifest: Manifest, threshold: Mapping[str, Any]) -> Man
     return sealed
 
 
-def save_head(head: Head, stage: Path) -> None:
-    """Write the head, and check that it can be read back through the list of allowed classes."""
-    joblib.dump(head, stage / HEAD)
-    load_head(stage / HEAD)
-
-
 def load(folder: Path) -> TierClassifier:
     """Return the classifier that lies in `folder`.
 
@@ -163,13 +142,14 @@ def load(folder: Path) -> TierClassifier:
     """
     manifest = read_manifest(folder)
     verify(folder, manifest)
-    encoder = OnnxEncoder(folder / ENCODER)
+    encoder = load_encoder(folder / ENCODER)
     if encoder.dimension != manifest.dimension:
         raise ArtifactError(f"{folder}: the encoder gives {encoder.dimension} dimensions, the manifest says {manifest.dimension}")
     try:
         ladder = Ladder(tuple(manifest.ladder))
         class_scores = np.array(manifest.class_scores, dtype=np.float64)
         threshold = float(manifest.threshold["value"])
+        switch = float(manifest.cascade["switch"]) if f"{FIRST}/{ENCODER}/encoder.json" in manifest.files else None
         accept = float(manifest.data.get("accept", DEFAULT_ACCEPT))
     except (InputError, KeyError, ValueError, TypeError, AttributeError) as error:
         raise ArtifactError(f"{folder / MANIFEST}: not usable ({error})") from error
@@ -177,8 +157,12 @@ def load(folder: Path) -> TierClassifier:
         raise ArtifactError(
             f"{folder / MANIFEST}: class_scores {class_scores.shape} or threshold {threshold} do not fit a ladder of {len(ladder)}"
         )
+    first = None
+    if switch is not None:
+        first = FirstStage(load_encoder(folder / FIRST / ENCODER), _serving_head(folder, manifest, FIRST), switch)
     familiarity = Familiarity.load(folder / FAMILIARITY) if FAMILIARITY in manifest.files else None
-    return TierClassifier(ladder, encoder, load_head(folder / HEAD), class_scores, threshold, manifest.name, familiarity, accept)
+    head = _serving_head(folder, manifest)
+    return TierClassifier(ladder, encoder, head, class_scores, threshold, manifest.name, familiarity, accept, first)
 
 
 def read_manifest(folder: Path) -> Manifest:
@@ -229,24 +213,15 @@ def verify(folder: Path, manifest: Manifest) -> None:
         raise ArtifactError(f"{folder}: the head was fitted with scikit-learn {made}, {here} is installed; train it anew or install {made}")
 
 
-def load_head(path: Path) -> Head:
-    """Unpickle a head, and refuse every class that a head is not made of.
+def _serving_head(folder: Path, manifest: Manifest, part: str = ".") -> Head:
+    """Return the head of `part` of an artefact: folded where it can be, for then nothing has to be unpickled."""
+    if str(Path(part, FOLDED)) in manifest.files:
+        head: Head = FoldedHead.load(folder / part / FOLDED)
+    else:  # made before heads were folded, or not foldable
+        from learnedrouter.classifier.heads import load_serving_head
 
-    Raises
-    ------
-    ArtifactError
-        The file names a foreign class, or is no pickle.
-    """
-    try:
-        with path.open("rb") as file:
-            head = _HeadUnpickler(str(path), file, ensure_native_byte_order=True).load()
-    except ArtifactError:
-        raise
-    except Exception as error:  # a damaged pickle raises whatever its bytes happen to mean
-        raise ArtifactError(f"{path}: not a saved head ({type(error).__name__}: {error})") from error
-    if not hasattr(head, "predict_proba"):
-        raise ArtifactError(f"{path}: holds a {type(head).__name__}, which predicts no probabilities")
-    return head  # type: ignore[no-any-return]
+        head = load_serving_head(folder / part / HEAD)
+    return head
 
 
 def load_seen(folder: Path) -> npt.NDArray[np.uint64]:
@@ -258,13 +233,6 @@ def load_tuned(folder: Path) -> npt.NDArray[np.uint64]:
     """Return the fingerprints of the rows that later thresholds were solved on, sorted; there may be none."""
     path = folder / TUNED
     return np.asarray(np.load(path, allow_pickle=False), dtype=np.uint64) if path.is_file() else np.empty(0, dtype=np.uint64)
-
-
-class _HeadUnpickler(NumpyUnpickler):  # type: ignore[misc]
-    def find_class(self, module: str, name: str) -> Any:
-        if (module, name) not in ALLOWED:
-            raise ArtifactError(f"{self.filename}: names {module}.{name}, which no head is made of; the file is foreign or tampered with")
-        return super().find_class(module, name)
 
 
 def _sha256(path: Path) -> str:

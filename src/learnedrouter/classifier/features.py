@@ -19,12 +19,16 @@ IntArray = npt.NDArray[np.intp]
 _OPTIONS = re.compile(r"^\s*\(?[A-Ea-e1-5][.):]\s", re.MULTILINE)
 _MATHS = re.compile(r"[=+^∑∫√≤≥∞π]|\\[a-z]+|\$[^$]+\$")
 _CODE = re.compile(r"[{};]\s*$|^\s*(?:def|class|import|from|#include|function|const|let|var|public|SELECT)\b|=>|::|\(\)", re.MULTILINE)
-_FORM = re.compile(r"\b(?:json|csv|yaml|xml|toml|sql|regex|table|schema|columns?|fields?|tsv|markdown)\b", re.IGNORECASE)
+_FORM = re.compile(r"\b(?:json|csv|yaml|xml|toml|sql|regex|table|schema|columns?|fields?|tsv|markdown)\b")  # on lower case: twice as fast
 _PLACEHOLDER = re.compile(r"[{<\[][a-z_ ]{2,30}[}>\]]|\"[a-z_]+\"\s*:", re.IGNORECASE)
 
 
-def _share(text: str, counted: Callable[[str], bool]) -> float:
-    return sum(map(counted, text)) / len(text) if text else 0.0
+def _digit_share(text: str) -> float:
+    return sum(text.count(sign) for sign in set(text) if sign.isdigit()) / len(text) if text else 0.0
+
+
+def _non_ascii_share(text: str) -> float:
+    return (len(text) - len(text.encode("ascii", "ignore"))) / len(text) if text else 0.0
 
 
 FEATURES: Mapping[str, Callable[[Ask], float]] = {
@@ -37,19 +41,19 @@ FEATURES: Mapping[str, Callable[[Ask], float]] = {
     # Several questions in one ask need several steps.
     "question_marks": lambda ask: log1p(ask.text.count("?") + ask.text.count("？") + ask.text.count("؟")),
     # Reasoning over numbers: sums, tables, logs.
-    "digit_share": lambda ask: _share(ask.text, str.isdigit),
+    "digit_share": lambda ask: _digit_share(ask.text),
     # Formulas: maths is judged by its depth, and the encoder reads symbols badly.
     "maths_signs": lambda ask: log1p(len(_MATHS.findall(ask.text))),
     # Code, fenced or bare.
     "code_signs": lambda ask: log1p(len(_CODE.findall(ask.text)) + 3 * ask.text.count("```")),
     # The words that name a machine-readable form.
-    "form_words": lambda ask: log1p(len(_FORM.findall(ask.text))),
+    "form_words": lambda ask: log1p(len(_FORM.findall(ask.text.lower()))),
     # Fields to be filled, keys of a demanded object.
     "placeholders": lambda ask: log1p(len(_PLACEHOLDER.findall(ask.text))),
     # Lettered or numbered options and constraints.
     "options": lambda ask: log1p(len(_OPTIONS.findall(ask.text))),
     # Other alphabets, which an English encoder reads by fragments.
-    "non_ascii_share": lambda ask: _share(ask.text, lambda sign: sign > "\x7f"),
+    "non_ascii_share": lambda ask: _non_ascii_share(ask.text),
     # A demanded JSON schema is a machine form, whatever the words say.
     "machine_form": lambda ask: float(ask.machine_form),
     # A follow-up is often smaller than what it follows.

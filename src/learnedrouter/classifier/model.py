@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -15,6 +15,8 @@ from learnedrouter.tiers import TOLERANCE, Ladder
 
 DEFAULT_ACCEPT = 0.5
 """The score from which an answer counts as acceptable: for right or wrong any value will do."""
+
+T = TypeVar("T", bound=np.generic)
 
 
 class Head(Protocol):
@@ -42,8 +44,10 @@ class Assessment:
         Whether it is unlike everything in training, so that nothing above is to be believed.
     probabilities : (n, n_classes)
         Of the classes that it was trained on; ``probabilities @ class_scores`` is the sufficiency.
-    embeddings : (n, dimension)
-        What the encoder made of the asks, for whoever keeps them.
+    embeddings : n of (dimension,)
+        What the encoder that answered made of the asks; in a cascade they are of two kinds.
+    answered_by : (n,)
+        The kind of encoder whose head answered.
     """
 
     sufficiency: npt.NDArray[np.float64]
@@ -52,7 +56,8 @@ class Assessment:
     truncated: npt.NDArray[np.bool_]
     unfamiliar: npt.NDArray[np.bool_]
     probabilities: npt.NDArray[np.float64]
-    embeddings: FloatArray
+    embeddings: tuple[FloatArray, ...]
+    answered_by: tuple[str, ...]
 
     @property
     def believed(self) -> npt.NDArray[np.float64]:
@@ -63,6 +68,23 @@ class Assessment:
         """
         climbing = 2.0 * np.arange(self.sufficiency.shape[1])
         return np.where(self.unfamiliar[:, None], climbing, self.sufficiency)
+
+
+@dataclass(frozen=True, slots=True)
+class FirstStage:
+    """The cheap half of a cascade: it answers where it is sure, and leaves the rest to the classifier's own encoder.
+
+    Parameters
+    ----------
+    encoder, head
+        Its own.
+    switch
+        It is sure where the probability of its predicted tier is at least this; `training.cascade` solves for it.
+    """
+
+    encoder: Encoder
+    head: Head
+    switch: float
 
 
 @dataclass(frozen=True)
@@ -88,6 +110,8 @@ class TierClassifier:
         What familiar requests look like; without it none is unfamiliar.
     accept
         The score from which an answer counted as acceptable in training.
+    first
+        Asked first, in a cascade; None where there is none.
     """
 
     ladder: Ladder
@@ -98,25 +122,49 @@ class TierClassifier:
     name: str
     familiarity: Familiarity | None = None
     accept: float = DEFAULT_ACCEPT
+    first: FirstStage | None = None
 
     def assess(self, asks: Sequence[Ask]) -> Assessment:
-        """Return what the classifier holds of `asks`; blocks for as long as the encoder takes."""
-        embeddings, lengths = self.encoder.encode([ask.reading for ask in asks])
-        return self.judge(asks, embeddings, lengths)
+        """Return what the classifier holds of `asks`; blocks for as long as the encoders take."""
+        if self.first is None:
+            return self.assess_last(asks)
+        assessment, certain = self.assess_first(asks)
+        left = np.flatnonzero(certain < self.first.switch)
+        return _replaced(assessment, left, self.assess_last([asks[place] for place in left.tolist()])) if len(left) else assessment
 
-    def judge(self, asks: Sequence[Ask], embeddings: FloatArray, lengths: IntArray) -> Assessment:
-        """Return what the classifier holds of `asks` that its encoder has embedded, see `Encoder.encode`."""
-        probabilities = self.head.predict_proba(join(embeddings, structural(asks)))
+    def assess_first(self, asks: Sequence[Ask]) -> tuple[Assessment, npt.NDArray[np.float64]]:
+        """Return what the first stage holds of `asks`, and how sure it is, ``(n,)``: to be compared with its switch point.
+
+        Raises
+        ------
+        ValueError
+            There is no first stage.
+        """
+        if self.first is None:
+            raise ValueError("no cascade: there is no first stage to ask")
+        probabilities, assessment = self.assess_with(self.first.encoder, self.first.head, asks)
+        return assessment, probabilities.max(axis=1, initial=0.0)
+
+    def assess_last(self, asks: Sequence[Ask]) -> Assessment:
+        """Return what the classifier's own encoder and head hold of `asks`, the first stage left out."""
+        return self.assess_with(self.encoder, self.head, asks)[1]
+
+    def assess_with(self, encoder: Encoder, head: Head, asks: Sequence[Ask]) -> tuple[npt.NDArray[np.float64], Assessment]:
+        """Return, for one encoder and head, the probability of each tier to be the one needed, ``(n, n_tiers)``, and the assessment."""
+        embeddings, lengths = encoder.encode([ask.reading for ask in asks])
+        probabilities = head.predict_proba(join(embeddings, structural(asks)))
         cut = np.array([ask.truncated for ask in asks], dtype=np.bool_)
         whole = np.array([ask.characters / max(len(ask.text), 1) for ask in asks])
-        return Assessment(
+        pooled = _pooled(probabilities, self.class_scores, self.accept)
+        return pooled, Assessment(
             sufficiency=probabilities @ self.class_scores,
-            predicted=predict(probabilities, self.class_scores, self.accept),
+            predicted=pooled.argmax(axis=1),
             tokens=np.rint(lengths * whole).astype(np.intp),  # counted on what was kept, scaled to what there was
-            truncated=cut | (lengths > self.encoder.max_tokens),
+            truncated=cut | (lengths > encoder.max_tokens),
             unfamiliar=self.familiarity.unfamiliar(asks) if self.familiarity else np.zeros(len(asks), dtype=np.bool_),
             probabilities=probabilities,
-            embeddings=embeddings,
+            embeddings=tuple(embeddings),
+            answered_by=(encoder.spec.kind,) * len(asks),
         )
 
 
@@ -135,12 +183,39 @@ def predict(probabilities: npt.NDArray[np.float64], class_scores: npt.NDArray[np
     accept
         The score from which an answer is acceptable.
     """
-    needed = (class_scores >= accept - TOLERANCE).argmax(axis=1)
-    pooled = np.zeros((len(probabilities), class_scores.shape[1]))
-    for column, tier in enumerate(needed):
-        pooled[:, tier] += probabilities[:, column]
-    most_likely: IntArray = pooled.argmax(axis=1)
+    most_likely: IntArray = _pooled(probabilities, class_scores, accept).argmax(axis=1)
     return most_likely
+
+
+def _pooled(probabilities: npt.NDArray[np.float64], class_scores: npt.NDArray[np.float64], accept: float) -> npt.NDArray[np.float64]:
+    """Return the probability of each tier to be the one needed, ``(n, n_tiers)``; see `predict`."""
+    pooled = np.zeros((len(probabilities), class_scores.shape[1]))
+    for column, tier in enumerate((class_scores >= accept - TOLERANCE).argmax(axis=1)):
+        pooled[:, tier] += probabilities[:, column]
+    return pooled
+
+
+def _replaced(one: Assessment, places: IntArray, other: Assessment) -> Assessment:
+    """Return `one` with its rows at `places` taken from `other`."""
+    embeddings, answered_by = list(one.embeddings), list(one.answered_by)
+    for place, embedding, kind in zip(places.tolist(), other.embeddings, other.answered_by, strict=True):
+        embeddings[place], answered_by[place] = embedding, kind
+    return Assessment(
+        sufficiency=_put(one.sufficiency, places, other.sufficiency),
+        predicted=_put(one.predicted, places, other.predicted),
+        tokens=_put(one.tokens, places, other.tokens),
+        truncated=_put(one.truncated, places, other.truncated),
+        unfamiliar=_put(one.unfamiliar, places, other.unfamiliar),
+        probabilities=_put(one.probabilities, places, other.probabilities),
+        embeddings=tuple(embeddings),
+        answered_by=tuple(answered_by),
+    )
+
+
+def _put(one: npt.NDArray[T], places: IntArray, other: npt.NDArray[T]) -> npt.NDArray[T]:
+    both = one.copy()
+    both[places] = other
+    return both
 
 
 def label_scores(n_tiers: int) -> npt.NDArray[np.float64]:

@@ -14,8 +14,8 @@ from anthropic._types import RequestOptions  # what `post` takes has no public n
 
 from learnedrouter.chat import Chunk, Completion, Dialect
 from learnedrouter.dialects import anthropic_messages
-from learnedrouter.errors import ProviderError, ProviderTimeout, ProviderUnavailable
-from learnedrouter.providers.base import NO_HEADERS, error_for_status, without_key
+from learnedrouter.errors import ProviderError, ProviderUnavailable
+from learnedrouter.providers.base import NO_HEADERS, error_for_status, error_for_timeout, without_key
 from learnedrouter.providers.events import Event, chunks
 
 
@@ -37,14 +37,15 @@ class AnthropicProvider:
     base_url
         The endpoint, ending before ``/v1/messages``; None is Anthropic's own.
     http_client
-        The HTTP client to use; by default the SDK makes its own.
+        The HTTP client to use; by default the SDK's own over aiohttp, which takes half the time of its other one.
     """
 
     dialect = Dialect.ANTHROPIC
 
     def __init__(self, api_key: str, base_url: str | None = None, http_client: httpx2.AsyncClient | None = None) -> None:
         self._key = api_key
-        self._client = anthropic.AsyncAnthropic(api_key=api_key, base_url=base_url, max_retries=0, http_client=http_client)
+        client = http_client or anthropic.DefaultAioHttpClient()
+        self._client = anthropic.AsyncAnthropic(api_key=api_key, base_url=base_url, max_retries=0, http_client=client)
 
     async def complete(self, body: Mapping[str, Any], *, timeout_seconds: float, headers: Mapping[str, str] = NO_HEADERS) -> Completion:
         """See `Provider.complete`."""
@@ -89,7 +90,7 @@ def map_error(error: anthropic.AnthropicError, key: str) -> ProviderError:
     """Return what one of the SDK's errors means."""
     message = without_key(str(error), key)
     if isinstance(error, anthropic.APITimeoutError):
-        return ProviderTimeout(message)
+        return error_for_timeout(error, message)
     if isinstance(error, anthropic.APIStatusError):
         return error_for_status(error.status_code, message, error.response.headers)
     return ProviderUnavailable(message)

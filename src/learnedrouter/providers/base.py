@@ -1,10 +1,19 @@
 """What a provider is, and what its failures mean."""
 
-from collections.abc import AsyncGenerator, Mapping
+from collections.abc import AsyncGenerator, Iterator, Mapping
 from typing import Any, Protocol
 
+import aiohttp
+
 from learnedrouter.chat import Chunk, Completion, Dialect
-from learnedrouter.errors import ProviderDenied, ProviderError, ProviderRateLimited, ProviderRejected, ProviderUnavailable
+from learnedrouter.errors import (
+    ProviderDenied,
+    ProviderError,
+    ProviderRateLimited,
+    ProviderRejected,
+    ProviderTimeout,
+    ProviderUnavailable,
+)
 
 DENIED = frozenset({401, 402, 403, 404})
 RATE_LIMITED = 429
@@ -72,6 +81,22 @@ def error_for_status(status: int, message: str, headers: Mapping[str, str]) -> P
     if status >= 500 or status in (408, 409):
         return ProviderUnavailable(message, status=status, retry_after_seconds=_seconds(headers.get("retry-after")))
     return ProviderRejected(message, status=status)
+
+
+def error_for_timeout(error: BaseException, message: str) -> ProviderTimeout | ProviderUnavailable:
+    """Return what a timeout that an SDK or its HTTP client tells stands for: over aiohttp they call a lost connection one, too."""
+    causes = list(_causes(error))
+    if any(isinstance(cause, aiohttp.ClientConnectionError) for cause in causes) and not any(
+        isinstance(cause, TimeoutError) for cause in causes
+    ):
+        return ProviderUnavailable("the connection was lost")
+    return ProviderTimeout(message)
+
+
+def _causes(error: BaseException | None) -> Iterator[BaseException]:
+    while error is not None:
+        yield error
+        error = error.__cause__
 
 
 def without_key(message: str, key: str) -> str:

@@ -9,11 +9,13 @@ from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import suppress
 from typing import Protocol
 
+import aiohttp
 import httpx2
 
 from learnedrouter.chat import Chunk
 from learnedrouter.dialects import sse
-from learnedrouter.errors import ProviderTimeout, ProviderUnavailable
+from learnedrouter.errors import ProviderUnavailable
+from learnedrouter.providers.base import error_for_timeout
 
 _DRAIN_SECONDS = 0.1
 """How long what follows ``[DONE]`` is read, so that the connection can be used again; the openai SDK takes as long."""
@@ -42,7 +44,7 @@ async def chunks(events: AsyncIterator[Event], response: httpx2.Response) -> Asy
     try:
         async for event in events:
             if event.data.startswith("[DONE]"):
-                with suppress(TimeoutError, httpx2.HTTPError):
+                with suppress(TimeoutError, httpx2.HTTPError, aiohttp.ClientError):
                     async with asyncio.timeout(_DRAIN_SECONDS):
                         async for _ in events:
                             pass
@@ -50,8 +52,8 @@ async def chunks(events: AsyncIterator[Event], response: httpx2.Response) -> Asy
             if (chunk := sse.parse(event.event, event.data)) is not None:
                 yield chunk
     except httpx2.TimeoutException as error:
-        raise ProviderTimeout("the stream stood still") from error
-    except httpx2.HTTPError as error:
+        raise error_for_timeout(error, "the stream stood still") from error
+    except (httpx2.HTTPError, aiohttp.ClientError) as error:
         raise ProviderUnavailable(f"the stream broke ({type(error).__name__})") from error
     except UnicodeDecodeError as error:
         raise ProviderUnavailable("the stream is not UTF-8") from error

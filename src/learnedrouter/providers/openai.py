@@ -8,15 +8,19 @@ from collections.abc import AsyncGenerator, AsyncIterator, Mapping
 from contextlib import aclosing
 from typing import Any
 
+import aiohttp
 import httpx2
 import openai
 from openai._types import RequestOptions  # what `post` takes has no public name
 
 from learnedrouter.chat import Chunk, Completion, Dialect
 from learnedrouter.dialects import openai_chat
-from learnedrouter.errors import ProviderError, ProviderTimeout, ProviderUnavailable
-from learnedrouter.providers.base import NO_HEADERS, error_for_status, without_key
+from learnedrouter.errors import ProviderError, ProviderUnavailable
+from learnedrouter.providers.base import NO_HEADERS, error_for_status, error_for_timeout, without_key
 from learnedrouter.providers.events import Event, chunks
+
+_FAILURES = (openai.OpenAIError, aiohttp.ClientError)
+"""What the SDK raises; an answer that is no HTTP it lets through as its transport tells it."""
 
 
 class _RawStream(openai.AsyncStream[object]):
@@ -37,21 +41,22 @@ class OpenAIProvider:
     base_url
         The endpoint, ending before ``/chat/completions``; None is OpenAI's own.
     http_client
-        The HTTP client to use; by default the SDK makes its own.
+        The HTTP client to use; by default the SDK's own over aiohttp, which takes half the time of its other one.
     """
 
     dialect = Dialect.OPENAI
 
     def __init__(self, api_key: str, base_url: str | None = None, http_client: httpx2.AsyncClient | None = None) -> None:
         self._key = api_key
-        self._client = openai.AsyncOpenAI(api_key=api_key, base_url=base_url, max_retries=0, http_client=http_client)
+        client = http_client or openai.DefaultAioHttpClient()
+        self._client = openai.AsyncOpenAI(api_key=api_key, base_url=base_url, max_retries=0, http_client=client)
 
     async def complete(self, body: Mapping[str, Any], *, timeout_seconds: float, headers: Mapping[str, str] = NO_HEADERS) -> Completion:
         """See `Provider.complete`."""
         options: RequestOptions = {"timeout": timeout_seconds, "headers": dict(headers)}
         try:
             response = await self._client.post("/chat/completions", cast_to=httpx2.Response, body=dict(body), options=options)
-        except openai.OpenAIError as error:
+        except _FAILURES as error:
             raise map_error(error, self._key) from error
         return read_completion(response.content)
 
@@ -67,7 +72,7 @@ class OpenAIProvider:
             async with aclosing(chunks(stream.events(), stream.response)) as answer:
                 async for chunk in answer:
                     yield chunk
-        except openai.OpenAIError as error:
+        except _FAILURES as error:
             raise map_error(error, self._key) from error
 
     async def count_tokens(self, body: Mapping[str, Any], *, timeout_seconds: float, headers: Mapping[str, str] = NO_HEADERS) -> int | None:
@@ -79,11 +84,11 @@ class OpenAIProvider:
         await self._client.close()
 
 
-def map_error(error: openai.OpenAIError, key: str) -> ProviderError:
+def map_error(error: Exception, key: str) -> ProviderError:
     """Return what one of the SDK's errors means."""
     message = without_key(str(error), key)
     if isinstance(error, openai.APITimeoutError):
-        return ProviderTimeout(message)
+        return error_for_timeout(error, message)
     if isinstance(error, openai.APIStatusError):
         return error_for_status(error.status_code, message, error.response.headers)
     return ProviderUnavailable(message)

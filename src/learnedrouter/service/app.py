@@ -12,7 +12,7 @@ from starlette.types import ASGIApp
 from learnedrouter.config import Settings
 from learnedrouter.errors import LearnedRouterError
 from learnedrouter.router import Router, Sink
-from learnedrouter.service import compatible, routes
+from learnedrouter.service import compatible, garbage, routes
 from learnedrouter.service.arriving import Arriving
 from learnedrouter.service.client_keys import ClientKeys
 from learnedrouter.service.failures import HANDLERS
@@ -87,8 +87,11 @@ async def _watch(state: ServiceState) -> None:
 
 async def _load(state: ServiceState, sinks: Sequence[Sink], on_failure: Callable[[LearnedRouterError], None], load: MakeRouter) -> None:
     try:
-        state.router = await asyncio.to_thread(load, state.settings, sinks)
-        state.metrics.health.show_build(state.router.artifact)
-        structlog.get_logger("learnedrouter").info("ready", artifact=state.router.artifact, pid=os.getpid())
+        router = await asyncio.to_thread(load, state.settings, sinks)
+        state.router = router
+        state.metrics.health.show_build(router.artifact)
+        structlog.get_logger("learnedrouter").info("ready", artifact=router.artifact, pid=os.getpid())
     except LearnedRouterError as error:
         on_failure(error)
+    finally:
+        garbage.collect_from_now_on()

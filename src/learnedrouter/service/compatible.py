@@ -4,20 +4,20 @@ from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Any
 
-from fastapi import APIRouter, Depends
+from fastapi import APIRouter
 from starlette.requests import Request
 from starlette.responses import Response
 
 from learnedrouter.chat import ChatRequest
 from learnedrouter.dialects import anthropic_messages, openai_chat
 from learnedrouter.service import http
+from learnedrouter.service.direct import DirectRoute
 from learnedrouter.service.docs import CHAT_DOCS, COUNT_DOCS, ERRORS, MESSAGES_DOCS
-from learnedrouter.service.keys import require_key
 from learnedrouter.service.options import AUTO, TIER, caller_of, options_for
 from learnedrouter.service.state import ServiceState, State
 from learnedrouter.service.streaming import EventStream, dialect_frames, unless_disconnected
 
-router = APIRouter(prefix="/v1", dependencies=[Depends(require_key)], responses=ERRORS)
+router = APIRouter(prefix="/v1", route_class=DirectRoute, responses=ERRORS)
 
 _LISTED = {"object": "model", "type": "model", "created": 0, "created_at": "1970-01-01T00:00:00Z"}
 """What both SDKs demand of a listed model and nobody here knows: when it was made."""
@@ -49,7 +49,7 @@ async def count_tokens(request: Request, state: State) -> Response:
 
 
 @router.get("/models", summary="The models that `model` may name")
-async def models(state: State) -> Response:
+async def models(request: Request, state: State) -> Response:
     """List auto, the tiers and the configured models, in both dialects' shape at once."""
     routed = state.ready_router().models
     tiers = dict.fromkeys(f"{TIER}{model.link.tier}" for model in routed)

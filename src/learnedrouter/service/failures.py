@@ -15,6 +15,7 @@ from learnedrouter.dialects.error_shapes import INSUFFICIENT_QUOTA, error_body
 from learnedrouter.errors import (
     BudgetError,
     BudgetExceeded,
+    Overloaded,
     ProviderError,
     ProviderRateLimited,
     ProviderRejected,
@@ -116,6 +117,11 @@ async def on_not_ready(request: Request, error: NotReady) -> Response:
     return _refuse(request, 503, "not_ready", str(error), headers={"retry-after": "1"})
 
 
+async def on_overloaded(request: Request, error: Overloaded) -> Response:
+    """Answer for `Overloaded`."""
+    return _refuse(request, 503, "overloaded", str(error), headers={"retry-after": "1"})
+
+
 async def on_http_error(request: Request, error: HTTPException) -> Response:
     """Answer for what the framework refuses: unknown paths and methods."""
     kind = HTTPStatus(error.status_code).phrase.lower().replace(" ", "_")
@@ -136,6 +142,7 @@ HANDLERS: dict[int | type[Exception], Callable[[Request, Any], Coroutine[Any, An
     RequestError: on_request_error,
     RoutingFailed: on_routing_failed,
     NotReady: on_not_ready,
+    Overloaded: on_overloaded,
     HTTPException: on_http_error,
     ClientDisconnect: on_disconnect,
     Exception: on_bug,

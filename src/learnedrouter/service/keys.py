@@ -19,7 +19,7 @@ async def require_key(request: Request) -> None:
     shown = [token.strip()] if scheme.lower() == "bearer" else []
     if key := request.headers.get("x-api-key"):
         shown.append(key.strip())
-    keys = service_state(request).keys
+    keys = (await service_state(request)).keys
     request.state.key = keys.recognise(shown)
     if request.state.key is None and not keys.open:
         found = "the key shown is not among" if shown else "no key shown; expected one of"

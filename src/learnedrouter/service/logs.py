@@ -47,7 +47,8 @@ def configure_logging(settings: Settings) -> None:
         add_request,
         *([structlog.processors.format_exc_info] if as_json else []),
     ]
-    last: list[Processor] = [renderer, Redaction(secrets_of(dict(settings)))]
+    fields = dict(iter(settings))  # one of them is named keys: dict(settings) would take the whole for a mapping
+    last: list[Processor] = [renderer, Redaction(secrets_of(fields))]
     structlog.configure(
         processors=[*shared, *last],
         wrapper_class=structlog.make_filtering_bound_logger(wanted.level),

@@ -72,11 +72,15 @@ async def livez() -> dict[str, str]:
 
 @router.get("/readyz", responses={503: {"description": "Not yet."}}, summary="Whether requests can be routed")
 async def readyz(state: State, verbose: Annotated[str | None, Query(description="Also say how each model is.")] = None) -> Response:
-    """Answer 503 until the artefact is loaded; with `verbose`, tell which worker this is, and how each model's circuit breaker is."""
+    """Answer 503 until the artefact is loaded; with `verbose`, tell which worker this is, and each model's breaker and price."""
     if state.router is None:
         return http.json_response({"status": "loading"}, 503)
     ready = {"status": "ready", "artifact": state.router.artifact, "offline": state.settings.is_offline}
-    details = {} if verbose is None else {"pid": os.getpid(), "breakers": await state.router.breaker_states()}
+    if verbose is None:
+        return http.json_response(ready)
+    prices = {model.link.ref.model: model.price.source if model.price else None for model in state.router.models}
+    unpriced = [model for model, source in prices.items() if source is None]
+    details = {"pid": os.getpid(), "breakers": await state.router.breaker_states(), "prices": prices, "unpriced": unpriced}
     return http.json_response(ready | details)
 
 

@@ -93,6 +93,7 @@ def decision_json(decision: Decision) -> dict[str, Any]:
         "artifact": decision.artifact,
         "ask_tokens": decision.ask_tokens,
         "truncated": decision.truncated,
+        "encoder": decision.encoder,
     }
 
 

@@ -71,8 +71,8 @@ class ServiceState:
         return self.router
 
 
-def service_state(request: Request) -> ServiceState:
-    """Return the state of the service that `request` came to."""
+async def service_state(request: Request) -> ServiceState:
+    """Return the state of the service that `request` came to. A coroutine, for what is none FastAPI runs on a thread."""
     state: ServiceState = request.app.state.service
     return state
 

@@ -10,12 +10,10 @@ from learnedrouter.config import LedgerSettings, Settings
 from learnedrouter.conversations import ConversationMode, Conversations
 from learnedrouter.errors import ConfigError
 from learnedrouter.planning import RoutedModel
-from learnedrouter.providers.anthropic import AnthropicProvider
 from learnedrouter.providers.base import Provider
 from learnedrouter.providers.bodies import Link
 from learnedrouter.providers.fallback import FallbackChain
 from learnedrouter.providers.offline import OfflineProvider
-from learnedrouter.providers.openai import OpenAIProvider
 from learnedrouter.router import Limits, Router, Sink
 from learnedrouter.sinks.ledger.database import engine_for
 from learnedrouter.sinks.ledger.sink import Ledger, Watch
@@ -24,7 +22,20 @@ from learnedrouter.sinks.ledger.store import Store
 if TYPE_CHECKING:
     from learnedrouter.budgets.gate import Gate
 
-_KINDS: Mapping[str, Callable[[str, str | None], Provider]] = {"openai": OpenAIProvider, "anthropic": AnthropicProvider}
+
+def _openai(key: str, base_url: str | None) -> Provider:
+    from learnedrouter.providers.openai import OpenAIProvider  # on use: an SDK takes most of a second and 50 MB
+
+    return OpenAIProvider(key, base_url)
+
+
+def _anthropic(key: str, base_url: str | None) -> Provider:
+    from learnedrouter.providers.anthropic import AnthropicProvider  # as above
+
+    return AnthropicProvider(key, base_url)
+
+
+_KINDS: Mapping[str, Callable[[str, str | None], Provider]] = {"openai": _openai, "anthropic": _anthropic}
 
 
 def make_router(settings: Settings, sinks: Sequence[Sink]) -> Router:
@@ -57,7 +68,8 @@ def make_router(settings: Settings, sinks: Sequence[Sink]) -> Router:
     )
     gate = make_gate(settings)
     told = (*sinks, gate) if gate else sinks
-    return Router(ClassifierWorker(classifier), make_models(settings), chain, told, limits, conversations, gate)
+    worker = ClassifierWorker(classifier, queue=settings.classifier.queue, remembered=settings.classifier.remembered)
+    return Router(worker, make_models(settings), chain, told, limits, conversations, gate)
 
 
 def make_gate(settings: Settings) -> "Gate | None":

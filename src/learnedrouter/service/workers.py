@@ -26,6 +26,7 @@ from uvicorn.supervisors import Multiprocess
 
 from learnedrouter.config import Settings
 from learnedrouter.errors import ConfigError, LearnedRouterError
+from learnedrouter.service import garbage
 from learnedrouter.service.app import create_app
 from learnedrouter.service.logs import configure_logging
 from learnedrouter.sinks.meters.base import SHARED_FOLDER_ENV
@@ -64,6 +65,7 @@ def serve_workers(config: uvicorn.Config, listening: socket.socket, folder: Path
 
 def worker_app(settings: Settings, folder: Path) -> ASGIApp:
     """Return the application of one worker; called in its process."""
+    garbage.collect_nothing_yet()
     configure_logging(settings)
     threading.Thread(target=_end_with_the_parent, daemon=True).start()
 

@@ -8,6 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from learnedrouter.classifier.features import IntArray
+from learnedrouter.classifier.folded import FoldedHead
 from learnedrouter.classifier.model import Head
 
 CALIBRATION_BINS = 15
@@ -74,6 +75,8 @@ def calibration_error(sufficiency: npt.NDArray[np.float64], needed: IntArray) ->
 
 def uncalibrated(head: Head) -> Head | None:
     """Return the classifier inside a calibrated head, as it was before calibration; None where there is none."""
+    if isinstance(head, FoldedHead):
+        return head.uncalibrated()
     inside: list[Any] = getattr(head, "calibrated_classifiers_", [])
     return inside[0].estimator if inside else None
 

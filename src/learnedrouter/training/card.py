@@ -9,16 +9,20 @@ from learnedrouter.training.quality import RANKING, ROUTING, OutcomeReport
 
 
 def model_card(
-    name: str, encoder: str, compiled: Mapping[str, Any], threshold: Mapping[str, Any], data: Mapping[str, Any], section: str
+    name: str,
+    encoder: str,
+    compiled: Mapping[str, Any],
+    cascade: Mapping[str, Any],
+    threshold: Mapping[str, Any],
+    data: Mapping[str, Any],
+    section: str,
 ) -> str:
     """Return the card as Markdown; `section` has the figures, see `labels_section` and `outcomes_section`."""
     return f"""# Model card: {name}
 
 A learnedrouter classifier: predicts the cheapest tier of model whose answer to a request will be accepted.
 
-- **Encoder**: {encoder}; compiled to ONNX in {compiled["precision"]}. Smallest cosine to the original on the validation rows:
-  {compiled["parity"]:.5f}; macro-F1 there {compiled["validation_macro_f1"]:.3f}, before compiling
-  {compiled["validation_macro_f1_before_compiling"]:.3f}
+- **Encoder**: {encoder}; {_compiled(compiled)}{_cascade(cascade)}
 - **Data**: {data["rows"]} {_told(data)} ({data["train"]} to train, {data["validation"]} to solve the threshold,
   {data["test"]} to test), sha256 `{data["sha256"]}`
 - **Made by**: `{data["command"]}`
@@ -84,6 +88,29 @@ At its threshold; quality is the mean score of the answers.
 
 {_table(ROUTING, report.routing)}
 """
+
+
+def _compiled(figures: Mapping[str, Any]) -> str:
+    told = f"{figures['compiled']}. Macro-F1 on the validation rows {figures['validation_macro_f1']:.3f}"
+    if "parity" not in figures:
+        return told
+    before = f"{figures['validation_macro_f1_before_compiling']:.3f} before compiling"
+    return f"{told}, {before};\n  smallest cosine to the original there {figures['parity']:.5f}"
+
+
+def _cascade(cascade: Mapping[str, Any]) -> str:
+    if not cascade:
+        return ""
+    if not cascade["feasible"]:
+        return f"\n- **Cascade**: {cascade['solved_for']}"
+    lines = [
+        f"  - {rows}: the static head answers {t['share']:.1%}; macro-F1 {t['macro_f1']:.3f}, with the last stage alone {t['alone']:.3f}, "
+        f"with the static head alone {t['first']:.3f}"
+        for rows in ("validation", "test")
+        if (t := cascade[rows])
+    ]
+    head = f"- **Cascade**: a static head answers where its probability is at least {cascade['switch']:.3f} ({cascade['solved_for']})"
+    return "\n" + "\n".join([head, *lines])
 
 
 def _told(data: Mapping[str, Any]) -> str:

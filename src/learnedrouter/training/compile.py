@@ -8,12 +8,18 @@ import torch
 from onnxruntime.quantization import QuantType, quantize_dynamic
 from sentence_transformers import SentenceTransformer
 
-from learnedrouter.classifier.encoder import EncoderSpec, OnnxEncoder
+from learnedrouter.classifier.encoder import Encoder, EncoderSpec
+from learnedrouter.classifier.onnx import OnnxEncoder
+from learnedrouter.classifier.uncompiled import MODEL, UncompiledEncoder
 from learnedrouter.errors import InputError
 
 Precision = Literal["fp32", "int8"]
 MIN_COSINE = 0.999
 """What a compiled fp32 encoder must reach against sentence-transformers on every text; rounding alone stays above 0.99999."""
+
+
+_ENDLESS = 1_000_000
+"""Tokens that a model reads which sets no limit."""
 
 
 class _Sentence(torch.nn.Module):
@@ -28,6 +34,19 @@ class _Sentence(torch.nn.Module):
         return torch.nn.functional.normalize(vector, dim=1)
 
 
+def compile_transformer(model: SentenceTransformer, source: str, folder: Path, precision: Precision) -> tuple[Encoder, str]:
+    """Return an encoder of `model` in `folder`: compiled, or as it is where it cannot be; and why not, else an empty text."""
+    try:
+        return compile_onnx(model, source, folder, precision), ""
+    except InputError as error:
+        for path in folder.iterdir():
+            path.unlink()
+        model.save(str(folder / MODEL), create_model_card=False)
+        max_tokens = int(min(model.max_seq_length or 512, _ENDLESS))
+        EncoderSpec("sentence-transformers", source, int(model.get_embedding_dimension() or 0), max_tokens, "fp32").save(folder)
+        return UncompiledEncoder(folder), str(error)
+
+
 def compile_onnx(model: SentenceTransformer, source: str, folder: Path, precision: Precision) -> OnnxEncoder:
     """Write `model` as an ONNX encoder into `folder`, and return it loaded.
 
@@ -38,7 +57,9 @@ def compile_onnx(model: SentenceTransformer, source: str, folder: Path, precisio
     """
     folder.mkdir(parents=True, exist_ok=True)
     weights = folder / "model.onnx"
-    tokenizer = model.tokenizer.backend_tokenizer
+    tokenizer = getattr(model.tokenizer, "backend_tokenizer", None)
+    if tokenizer is None:
+        raise InputError(f"encoder {source!r}: cannot be compiled, it has no fast tokenizer")
     tokenizer.no_truncation()
     tokenizer.no_padding()
     tokenizer.save(str(folder / "tokenizer.json"))

@@ -1,26 +1,30 @@
-"""Embedding texts with sentence-transformers, once: vectors are cached by content."""
+"""Embedding texts once: in chunks, on whatever workers there are, and cached by content."""
 
 import hashlib
 import os
 import tempfile
 from collections.abc import Callable, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Protocol
 from zipfile import BadZipFile
 
 import numpy as np
-import numpy.typing as npt
+from joblib import delayed
 from sentence_transformers import SentenceTransformer
+from threadpoolctl import threadpool_limits
 from tokenizers import Tokenizer
 
-from learnedrouter.classifier.encoder import TokenWindow
+from learnedrouter.classifier.encoder import Encoder
 from learnedrouter.classifier.features import FloatArray
+from learnedrouter.classifier.window import TokenWindow
 from learnedrouter.errors import InputError
+from learnedrouter.training.parallel import run
 
 DEFAULT_MODEL = "all-MiniLM-L6-v2"
 DEFAULT_MAX_TOKENS = 128
 """What the encoder reads of a text, unless training is told otherwise."""
-
-_CHUNK = 256
 
 Progress = Callable[[str, int, int], None]
 """Told the name of a step, what is done of it, and what there is to do."""
@@ -53,39 +57,107 @@ def load_model(name: str, max_tokens: int) -> SentenceTransformer:
     except (OSError, ValueError) as error:
         reason = str(error).splitlines()[0]
         raise InputError(f"encoder {name!r}: not a sentence-transformers model that can be loaded here ({reason})") from error
-    if getattr(model.tokenizer, "backend_tokenizer", None) is None:
-        raise InputError(f"encoder {name!r}: has no fast tokenizer, so it cannot be compiled")
-    model.max_seq_length = min(max_tokens, model.max_seq_length or max_tokens)
+    with suppress(AttributeError):  # a model that is no transformer may read everything, and cannot be told otherwise
+        model.max_seq_length = min(max_tokens, model.max_seq_length or max_tokens)
     return model
 
 
-def embed(model: SentenceTransformer, texts: Sequence[str], cache: Path, progress: Progress) -> FloatArray:
+class Embedder(Protocol):
+    """Embeds texts in tasks of `training.parallel`; a process or a cluster may have to fetch it first."""
+
+    @property
+    def chunk(self) -> int:
+        """Texts a task."""
+
+    def key(self) -> str:
+        """Return what vectors are cached under: a hash of everything that makes them."""
+
+    def embed(self, texts: Sequence[str]) -> FloatArray:
+        """Return the embeddings of `texts`, ``(n, d)``, unit length."""
+
+
+@dataclass(frozen=True, slots=True)
+class Original:
+    """A sentence-transformers model as it is."""
+
+    model: SentenceTransformer
+    chunk: int = 256
+
+    def key(self) -> str:
+        """See `Embedder.key`."""
+        return weights_hash(self.model)
+
+    def embed(self, texts: Sequence[str]) -> FloatArray:
+        """See `Embedder.embed`."""
+        return np.asarray(self.model.encode(list(texts), normalize_embeddings=True, show_progress_bar=False), dtype=np.float32)
+
+
+@dataclass(frozen=True, slots=True)
+class Compiled:
+    """An encoder as it serves, from its folder."""
+
+    encoder: Encoder
+    folder: Path
+    chunk: int = 2_048
+
+    def key(self) -> str:
+        """See `Embedder.key`."""
+        digest = hashlib.blake2b(digest_size=8)
+        for path in sorted(self.folder.iterdir()):
+            digest.update(path.read_bytes())
+        return digest.hexdigest()
+
+    def embed(self, texts: Sequence[str]) -> FloatArray:
+        """See `Embedder.embed`."""
+        return self.encoder.encode(texts)[0]
+
+
+def embed(embedder: Embedder, texts: Sequence[str], cache: Path, progress: Progress) -> FloatArray:
     """Return the embeddings of `texts`, ``(n, d)``, unit length, computing only what `cache` does not hold.
 
     Parameters
     ----------
     cache
-        Folder of the cache; one file a model, told apart by its weights.
+        Folder of the cache; one file an embedder.
     """
-    path = cache / f"{_weights_hash(model)}.npz"
-    known = _read_cache(path)
+    path = cache / f"{embedder.key()}.npz"
     keys = [hashlib.blake2b(text.encode("utf-8", "replace"), digest_size=16).hexdigest() for text in texts]
+    known, vectors = _read_cache(path)
     missing = {key: text for key, text in zip(keys, texts, strict=True) if key not in known}
     todo = sorted(missing.items(), key=lambda item: len(item[1]))
-    for start in range(0, len(todo), _CHUNK):
-        chunk = todo[start : start + _CHUNK]
-        vectors = model.encode([text for _, text in chunk], normalize_embeddings=True, show_progress_bar=False)
-        known.update(zip((key for key, _ in chunk), np.asarray(vectors, dtype=np.float32), strict=True))
-        progress("embedding", min(start + _CHUNK, len(todo)), len(todo))
     if todo:
-        _write_cache(path, known)
-    return np.stack([known[key] for key in keys])
+        chunks = [todo[start : start + embedder.chunk] for start in range(0, len(todo), embedder.chunk)]
+        tasks = (delayed(_embed_chunk)(embedder, [text for _, text in chunk]) for chunk in chunks)
+        found, done = [] if vectors is None else [vectors], 0
+        for chunk, part in zip(chunks, run(tasks), strict=True):
+            found.append(part)
+            done += len(chunk)
+            progress("embedding", done, len(todo))
+        known |= {key: len(known) + place for place, (key, _) in enumerate(todo)}
+        vectors = np.concatenate(found)
+        del found
+        _write_cache(path, known, vectors)
+    if vectors is None:
+        raise InputError("no texts to embed")
+    return vectors[[known[key] for key in keys]]
 
 
 def embed_readings(model: SentenceTransformer, texts: Sequence[str], cache: Path, progress: Progress) -> FloatArray:
     """Return the embeddings of what the compiled encoder will read of `texts`: of long ones the head and the tail; see `embed`."""
+    return embed(Original(model), shortened(model, texts), cache, progress)
+
+
+def shortened(model: SentenceTransformer, texts: Sequence[str]) -> list[str]:
+    """Return what the compiled encoder will read of `texts`; a model without a fast tokenizer is not compiled, and reads by itself."""
+    if not has_fast_tokenizer(model):
+        return list(texts)
     window = window_of(model)
-    return embed(model, [window.shorten(text) for text in texts], cache, progress)
+    return [window.shorten(text) for text in texts]
+
+
+def has_fast_tokenizer(model: SentenceTransformer) -> bool:
+    """Return whether the model's tokenizer can serve without transformers."""
+    return getattr(model.tokenizer, "backend_tokenizer", None) is not None
 
 
 def window_of(model: SentenceTransformer) -> TokenWindow:
@@ -93,7 +165,8 @@ def window_of(model: SentenceTransformer) -> TokenWindow:
     return TokenWindow(Tokenizer.from_str(model.tokenizer.backend_tokenizer.to_str()), model.max_seq_length or DEFAULT_MAX_TOKENS)
 
 
-def _weights_hash(model: SentenceTransformer) -> str:
+def weights_hash(model: SentenceTransformer) -> str:
+    """Return a hash of a model's weights and of how much it reads of a text."""
     digest = hashlib.blake2b(digest_size=8)
     for name, weights in sorted(model.state_dict().items()):
         digest.update(name.encode())
@@ -102,18 +175,25 @@ def _weights_hash(model: SentenceTransformer) -> str:
     return digest.hexdigest()
 
 
-def _read_cache(path: Path) -> dict[str, npt.NDArray[np.float32]]:
+def _embed_chunk(embedder: Embedder, texts: Sequence[str]) -> FloatArray:
+    with threadpool_limits(1):  # chunks run side by side; threads within a chunk would only fight over the cores
+        return embedder.embed(texts)
+
+
+def _read_cache(path: Path) -> tuple[dict[str, int], FloatArray | None]:
+    """Return where the vector of each text lies, by the text's hash, and the vectors, ``(n, d)``."""
     try:
         with np.load(path, allow_pickle=False) as stored:
-            return dict(zip(stored["keys"].tolist(), stored["vectors"], strict=True))
+            keys, vectors = stored["keys"].tolist(), np.asarray(stored["vectors"], dtype=np.float32)
     except FileNotFoundError:
-        return {}
-    except (OSError, ValueError, KeyError, BadZipFile):  # a cut or foreign file: the cache is made anew
-        return {}
+        return {}, None
+    except (OSError, ValueError, KeyError, EOFError, BadZipFile):  # a cut or foreign file: the cache is made anew
+        return {}, None
+    return ({}, None) if vectors.ndim != 2 or len(keys) != len(vectors) else ({key: place for place, key in enumerate(keys)}, vectors)
 
 
-def _write_cache(path: Path, known: dict[str, npt.NDArray[np.float32]]) -> None:
+def _write_cache(path: Path, known: dict[str, int], vectors: FloatArray) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.NamedTemporaryFile(dir=path.parent, suffix=".npz", delete=False) as file:
-        np.savez(file, keys=np.array(list(known)), vectors=np.stack(list(known.values())))
+        np.savez(file, keys=np.array(list(known)), vectors=vectors)
     os.replace(file.name, path)

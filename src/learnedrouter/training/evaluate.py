@@ -93,11 +93,10 @@ def evaluate(classifier: TierClassifier, rows: Sequence[LabelledRow], *, seed: i
     if not rows:
         raise InputError("no rows to evaluate on")
     asks = [row.ask for row in rows]
-    embeddings, lengths = classifier.encoder.encode([ask.reading for ask in asks])
     raw = calibration.uncalibrated(classifier.head)
-    before = replace(classifier, head=raw).judge(asks, embeddings, lengths) if raw else None
-    after = classifier.judge(asks, embeddings, lengths)
-    return report(after, rows, classifier.ladder, classifier.threshold, before=before, seed=seed)
+    # a cascade's two heads are calibrated each by itself, and before that they would not answer the same rows
+    before = replace(classifier, head=raw).assess(asks) if raw and classifier.first is None else None
+    return report(classifier.assess(asks), rows, classifier.ladder, classifier.threshold, before=before, seed=seed)
 
 
 def report(

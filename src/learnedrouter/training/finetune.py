@@ -72,7 +72,7 @@ def fine_tune(model: SentenceTransformer, texts: Sequence[str], classes: IntArra
         weight_decay=0.01,
     )
     steps = recipe.epochs * math.ceil(len(texts) / recipe.batch)
-    schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: _rate(step, steps, recipe.warm_up))
+    schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: rate(step, steps, recipe.warm_up))
     loss_of = torch.nn.CrossEntropyLoss(label_smoothing=recipe.smoothing)
     rng = np.random.default_rng(seed)
     targets = torch.from_numpy(classes.astype(np.int64))
@@ -92,7 +92,7 @@ def fine_tune(model: SentenceTransformer, texts: Sequence[str], classes: IntArra
     model.eval()
 
 
-def _rate(step: int, steps: int, warm_up: float) -> float:
+def rate(step: int, steps: int, warm_up: float) -> float:
     """Rise to 1 over the first `warm_up` of the steps, then fall to 0."""
     rising = max(1.0, warm_up * steps)
     return min((step + 1) / rising, max(0.0, (steps - step) / max(1.0, steps - rising)))

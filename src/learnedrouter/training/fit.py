@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
+from joblib import delayed
 from sklearn.calibration import CalibratedClassifierCV
 from sklearn.compose import make_column_transformer
 from sklearn.frozen import FrozenEstimator
@@ -18,6 +19,7 @@ from learnedrouter.classifier.features import FloatArray, IntArray
 from learnedrouter.classifier.model import Head
 from learnedrouter.errors import InputError
 from learnedrouter.training.embed import Progress
+from learnedrouter.training.parallel import run
 
 INVERSE_REGULARISATION = (0.1, 0.3, 1.0, 3.0, 10.0, 30.0)
 """Values of C that are tried; unit-length embeddings want a larger one than scaled features."""
@@ -71,14 +73,13 @@ def fit(train: Sample, validation: Sample, dimension: int, seed: int, progress: 
         A class is missing among the training or the validation rows.
     """
     _refuse_missing_classes(train, validation)
-    losses: dict[float, float] = {}
     with threadpool_limits(1):  # matrices this small are multiplied faster by one thread than by several
-        for place, value in enumerate(INVERSE_REGULARISATION, 1):
-            candidate = make_head(dimension, value, seed).fit(train.features, train.classes)
-            losses[value] = float(log_loss(validation.classes, candidate.predict_proba(validation.features)))
-            progress("choosing C", place, len(INVERSE_REGULARISATION))
-        best = min(losses, key=losses.__getitem__)
-        head = make_head(dimension, best, seed).fit(train.features, train.classes)
+        tasks = (delayed(_candidate)(make_head(dimension, value, seed), train, validation) for value in INVERSE_REGULARISATION)
+        candidates = []
+        for value, candidate in zip(INVERSE_REGULARISATION, run(tasks), strict=True):
+            candidates.append((*candidate, value))
+            progress("choosing C", len(candidates), len(INVERSE_REGULARISATION))
+        _, head, best = min(candidates, key=lambda candidate: candidate[0])
         calibrated = CalibratedClassifierCV(FrozenEstimator(head), method="temperature")
         calibrated.fit(validation.features, validation.classes)
     return calibrated, best
@@ -118,6 +119,13 @@ def fit_by_folds(train: Sample, groups: Sequence[str], dimension: int, seed: int
         best = make_head(dimension, search.best_params_["logisticregression__C"], seed)
         head: Head = CalibratedClassifierCV(best, method="temperature", cv=folds, ensemble=False).fit(train.features, train.classes)
     return head
+
+
+def _candidate(head: Pipeline, train: Sample, validation: Sample) -> tuple[float, Pipeline]:
+    """Return the log loss on the validation rows of a head fitted on the training rows, and that head."""
+    with threadpool_limits(1):  # on a worker, too
+        head.fit(train.features, train.classes)
+    return float(log_loss(validation.classes, head.predict_proba(validation.features))), head
 
 
 def _refuse_missing_classes(train: Sample, validation: Sample) -> None:

@@ -1,26 +1,31 @@
 """The whole way from data files to an artefact, the same for labels and for outcomes."""
 
+import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal, get_args
 
 import numpy as np
 
 from learnedrouter.classifier import artifact
-from learnedrouter.classifier.encoder import OnnxEncoder
-from learnedrouter.classifier.features import FloatArray, join, structural
-from learnedrouter.classifier.model import DEFAULT_ACCEPT, TierClassifier
-from learnedrouter.errors import ArtifactError, InfeasibleError
-from learnedrouter.training import threshold, unfamiliar
+from learnedrouter.classifier.model import DEFAULT_ACCEPT, FirstStage, TierClassifier
+from learnedrouter.errors import InfeasibleError
+from learnedrouter.training import cascade, threshold, unfamiliar
 from learnedrouter.training.card import model_card
-from learnedrouter.training.compile import MIN_COSINE, Precision, compile_onnx
+from learnedrouter.training.compile import Precision
 from learnedrouter.training.dataset import Split
-from learnedrouter.training.embed import DEFAULT_MAX_TOKENS, DEFAULT_MODEL, Progress, embed, load_model, window_of
-from learnedrouter.training.evaluate import macro_f1
+from learnedrouter.training.distill import TUNED, TokenRecipe
+from learnedrouter.training.embed import DEFAULT_MAX_TOKENS, DEFAULT_MODEL, Progress, load_model, shortened
 from learnedrouter.training.examples import Examples, Findings, Labels, Outcomes, Task
 from learnedrouter.training.finetune import FROZEN, Recipe, fine_tune
-from learnedrouter.training.fit import Sample, fit
+from learnedrouter.training.parallel import THREADS, Workers, workers
+from learnedrouter.training.stages import Making, Stage, static_stage, transformer_stage
+
+Shape = Literal["onnx", "static", "cascade"]
+"""What is made: the compiled transformer, a static distillation of it, or both, the static one asked first."""
+
+SHAPES: tuple[Shape, ...] = get_args(Shape)
 
 FITTED_ON: tuple[Split, ...] = ("train", "validation")
 """The splits whose rows an artefact remembers, so that nobody evaluates on them."""
@@ -38,16 +43,23 @@ class TrainingPlan:
         The artefact's folder; replaced as a whole, and only when the new one is complete.
     encoder
         A sentence-transformers model: a name or a folder.
+    shape
+        What is made of it.
     max_tokens
         What the encoder reads of an ask; a longer one keeps its head and its tail.
     precision
         Of the compiled encoder's weights.
     recipe
-        How to fine-tune the encoder first; with 0 epochs, not at all.
+        How to fine-tune the encoder first; with 0 epochs, not at all. A static encoder alone is distilled from the encoder as it
+        is: the transformer's fine-tuning is worth a point of its macro-F1, and hundreds of times the work.
+    tokens
+        How to tune a static encoder's token vectors.
     seed
         Of everything random.
     cache
         Folder that keeps embeddings between trainings.
+    workers
+        Where what can run side by side runs.
     command
         How this training was asked for, for the model card.
     """
@@ -55,11 +67,14 @@ class TrainingPlan:
     source: Labels | Outcomes
     out: Path
     encoder: str = DEFAULT_MODEL
+    shape: Shape = "onnx"
     max_tokens: int = DEFAULT_MAX_TOKENS
     precision: Precision = "fp32"
     recipe: Recipe = FROZEN
+    tokens: TokenRecipe = TUNED
     seed: int = 0
     cache: Path = Path(".cache/embeddings")
+    workers: Workers = THREADS
     command: str = ""
 
 
@@ -74,116 +89,108 @@ class Trained:
     findings
         On the test split.
     parity
-        Smallest cosine between the compiled encoder and sentence-transformers, on the validation rows.
+        Smallest cosine between the compiled encoder and sentence-transformers, on the validation rows; None for a static one.
     """
 
     manifest: artifact.Manifest
     findings: Findings
-    parity: float
-
-
-@dataclass(frozen=True, slots=True)
-class _FittedHead:
-    """A head that lies in the artefact, and the figures of making it."""
-
-    classifier: TierClassifier
-    figures: Mapping[str, Any]
+    parity: float | None
 
 
 def train(plan: TrainingPlan, progress: Progress) -> Trained:
     """Train and write an artefact.
 
-    The head is fitted on what sentence-transformers embeds; its calibration, the threshold and all figures come from the
-    compiled encoder, as it will serve.
+    The head is fitted on what sentence-transformers embeds; its calibration, the switch point of a cascade, the threshold and
+    all figures come from the compiled encoder, as it will serve.
 
     Raises
     ------
     DatasetError
         The data cannot be used.
     InputError
-        The encoder cannot be loaded or compiled, or there are too few rows to learn from.
+        The encoder cannot be loaded, distilled or compiled, or there are too few rows to learn from.
     """
     task = plan.source.task()
-    model = load_model(plan.encoder, plan.max_tokens)
-    window = window_of(model)
-    readings = {name: [window.shorten(ask.reading) for ask in task.parts[name].asks] for name in FITTED_ON}
-    if plan.recipe.epochs:
-        fine_tune(model, readings["train"], task.parts["train"].classes, plan.recipe, plan.seed, progress)
-    with artifact.staged(plan.out) as stage:
-        progress("compiling the encoder", 0, 1)
-        encoder = compile_onnx(model, plan.encoder, stage / artifact.ENCODER, plan.precision)
-        progress("compiling the encoder", 1, 1)
-        embeddings = embed(model, readings["train"] + readings["validation"], plan.cache, progress)
-        fitted = _fit(plan, task, encoder, embeddings, stage, progress)
-        promise = _solve(fitted.classifier, task.parts["validation"])
-        progress("evaluating", 0, 1)
-        findings = task.judge(replace(fitted.classifier, threshold=promise["value"]), plan.seed)
-        progress("evaluating", 1, 1)
-        manifest = _seal(plan, task, fitted, promise, findings, stage)
-    return Trained(manifest, findings, fitted.figures["parity"])
+    with workers(plan.workers):
+        model = load_model(plan.encoder, plan.max_tokens)
+        if plan.recipe.epochs and plan.shape != "static":
+            train_rows = task.parts["train"]
+            readings = shortened(model, [ask.reading for ask in train_rows.asks])
+            fine_tune(model, readings, train_rows.classes, plan.recipe, plan.seed, progress)
+        making = Making(task, model, plan.encoder, plan.precision, plan.seed, plan.cache, progress)
+        with artifact.staged(plan.out) as folder:
+            stage = static_stage(making, folder, plan.tokens) if plan.shape == "static" else transformer_stage(making, folder)
+            familiarity = unfamiliar.fit(task.parts["train"].asks, task.parts["validation"].asks, plan.seed)
+            familiarity.save(folder / artifact.FAMILIARITY)
+            accept = float(task.about.get("accept", DEFAULT_ACCEPT))
+            name = plan.out.name
+            classifier = TierClassifier(task.ladder, stage.encoder, stage.head, task.class_scores, 0.0, name, familiarity, accept)
+            about: Mapping[str, Any] = {}
+            if plan.shape == "cascade":
+                classifier, about = _with_first(plan, making, classifier, folder)
+            promise = _solve(classifier, task.parts["validation"])
+            progress("evaluating", 0, 1)
+            findings = task.judge(replace(classifier, threshold=promise["value"]), plan.seed)
+            progress("evaluating", 1, 1)
+            manifest = _seal(plan, task, stage, about, promise, findings, folder)
+    return Trained(manifest, findings, stage.figures.get("parity"))
 
 
-def _fit(plan: TrainingPlan, task: Task, encoder: OnnxEncoder, embeddings: FloatArray, stage: Path, progress: Progress) -> _FittedHead:
-    """Fit the head on the training rows' `embeddings`, calibrate it on the validation rows as served, and write it to `stage`."""
-    train, validation = task.parts["train"], task.parts["validation"]
-    boundary = len(train.asks)
-    reference = _sample(embeddings[boundary:], validation)
-    served, cosine = _served_sample(plan, encoder, validation, embeddings[boundary:])
-    head, inverse_regularisation = fit(_sample(embeddings[:boundary], train), served, encoder.dimension, plan.seed, progress)
-    artifact.save_head(head, stage)
-    loaded = artifact.load_head(stage / artifact.HEAD)
-    figures = {
-        "precision": plan.precision,
-        "parity": cosine,
-        "validation_macro_f1": macro_f1(served.classes, head.predict_proba(served.features).argmax(axis=1)),
-        "validation_macro_f1_before_compiling": macro_f1(reference.classes, head.predict_proba(reference.features).argmax(axis=1)),
-        "C": inverse_regularisation,
-    }
-    accept = float(task.about.get("accept", DEFAULT_ACCEPT))
-    familiarity = unfamiliar.fit(train.asks, validation.asks, plan.seed)
-    familiarity.save(stage / artifact.FAMILIARITY)
-    return _FittedHead(TierClassifier(task.ladder, encoder, loaded, task.class_scores, 0.0, plan.out.name, familiarity, accept), figures)
+def _with_first(plan: TrainingPlan, making: Making, classifier: TierClassifier, folder: Path) -> tuple[TierClassifier, Mapping[str, Any]]:
+    """Return the classifier with a static stage before it, and what the manifest says of that; without one where it does not pay."""
+    part = folder / artifact.FIRST
+    part.mkdir()
+    stage = static_stage(making, part, plan.tokens)
+    tried = replace(classifier, first=FirstStage(stage.encoder, stage.head, 0.0))
+    found = _opinions(tried, making.task.parts["validation"])
+    try:
+        switch = cascade.solve(found)
+    except InfeasibleError as error:
+        shutil.rmtree(part)
+        return classifier, {"feasible": False, "solved_for": str(error)}
+    about = cascade.described(switch, found, _opinions(tried, making.task.parts["test"]))
+    return replace(classifier, first=FirstStage(stage.encoder, stage.head, switch)), {**about, "static": dict(stage.figures)}
+
+
+def _opinions(classifier: TierClassifier, examples: Examples) -> cascade.Opinions:
+    first, surety = classifier.assess_first(examples.asks)
+    probabilities, last = classifier.assess_with(classifier.encoder, classifier.head, examples.asks)
+    rows = np.arange(len(examples.asks))
+    foregone = probabilities[rows, last.predicted] - probabilities[rows, first.predicted]
+    return cascade.Opinions(surety, first.predicted, last.predicted, foregone, examples.acceptable.argmax(axis=1))
 
 
 def _seal(
-    plan: TrainingPlan, task: Task, fitted: _FittedHead, promise: Mapping[str, Any], findings: Findings, stage: Path
+    plan: TrainingPlan,
+    task: Task,
+    stage: Stage,
+    cascade_about: Mapping[str, Any],
+    promise: Mapping[str, Any],
+    findings: Findings,
+    folder: Path,
 ) -> artifact.Manifest:
     """Write what stands beside encoder and head: the rows that were seen, the card, and the manifest over all."""
     about = {**task.about, "command": plan.command, "seed": plan.seed}
-    np.save(stage / artifact.SEEN, np.sort(np.concatenate([task.parts[name].fingerprints for name in FITTED_ON])))
-    card = model_card(plan.out.name, _encoder_shown(plan), fitted.figures, promise, about, findings.section)
-    (stage / artifact.CARD).write_text(card, encoding="utf-8")
+    np.save(folder / artifact.SEEN, np.sort(np.concatenate([task.parts[name].fingerprints for name in FITTED_ON])))
+    card = model_card(plan.out.name, _encoder_shown(plan), stage.figures, cascade_about, promise, about, findings.section)
+    (folder / artifact.CARD).write_text(card, encoding="utf-8")
     return artifact.seal(
-        stage,
+        folder,
         plan.out.name,
         ladder=task.ladder.names,
         class_scores=tuple(map(tuple, task.class_scores.tolist())),
         encoder=plan.encoder,
-        dimension=fitted.classifier.encoder.dimension,
+        dimension=stage.encoder.dimension,
         threshold=promise,
         data=about,
-        metrics={**{name: figure.value for name, figure in findings.figures.items()}, **fitted.figures},
+        metrics={**{name: figure.value for name, figure in findings.figures.items()}, **stage.figures},
+        cascade=cascade_about,
     )
 
 
-def _served_sample(plan: TrainingPlan, encoder: OnnxEncoder, examples: Examples, reference: FloatArray) -> tuple[Sample, float]:
-    """Return examples as the compiled encoder sees them, and how far that is from the `reference`, as the smallest cosine."""
-    vectors, _ = encoder.encode([ask.reading for ask in examples.asks])
-    cosine = float(np.min(np.sum(vectors * reference, axis=1)))
-    if plan.precision == "fp32" and cosine < MIN_COSINE:
-        raise ArtifactError(
-            f"encoder {plan.encoder!r}: compiled, it differs from the original (cosine {cosine:.5f}, expected {MIN_COSINE})"
-        )
-    return _sample(vectors, examples), cosine
-
-
 def _encoder_shown(plan: TrainingPlan) -> str:
-    tuned = f", fine-tuned on the training rows for {plan.recipe.epochs} epochs" if plan.recipe.epochs else ""
-    return f"{plan.encoder}{tuned}"
-
-
-def _sample(embeddings: FloatArray, examples: Examples) -> Sample:
-    return Sample(join(embeddings, structural(examples.asks)), examples.classes)
+    tuned = plan.recipe.epochs and plan.shape != "static"
+    return f"{plan.encoder}{f', fine-tuned on the training rows for {plan.recipe.epochs} epochs' if tuned else ''}"
 
 
 def _solve(classifier: TierClassifier, examples: Examples) -> dict[str, Any]:

@@ -96,6 +96,7 @@ def _event(row: RowMapping, tried: tuple[Attempt, ...]) -> RoutedCompletion:
         decision_seconds=row["decision_us"] / 1e6,
         provider_seconds=row["provider_us"] / 1e6,
         total_seconds=row["total_us"] / 1e6,
+        first_token_seconds=None if row["first_token_us"] is None else row["first_token_us"] / 1e6,
         adjusted=Adjusted(row["clamped"] or "", tuple(row["params"])),
         streamed=row["streamed"],
         caller=Caller(row["key"], row["tags"]),

@@ -71,6 +71,7 @@ def _request_row(event: RoutedCompletion) -> Row:
         "decision_us": round(event.decision_seconds * 1e6),
         "provider_us": round(event.provider_seconds * 1e6),
         "total_us": round(event.total_seconds * 1e6),
+        "first_token_us": None if event.first_token_seconds is None else round(event.first_token_seconds * 1e6),
     }
 
 

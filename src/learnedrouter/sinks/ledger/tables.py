@@ -69,6 +69,7 @@ requests = Table(
     Column("decision_us", BigInteger, nullable=False),
     Column("provider_us", BigInteger, nullable=False),
     Column("total_us", BigInteger, nullable=False),
+    Column("first_token_us", BigInteger),  # of a stream's first content
     Index("requests_at_us", "at_us"),
 )
 

@@ -1,0 +1,61 @@
+"""What the parts of a decision cost: ``pytest benchmarks/functions.py``, by pytest-benchmark."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from pytest_benchmark.fixture import BenchmarkFixture
+
+from learnedrouter.ask import Ask, extract_ask
+from learnedrouter.classifier import artifact
+from learnedrouter.classifier.features import join, structural
+from learnedrouter.classifier.heads import load_head
+from learnedrouter.classifier.model import TierClassifier
+from learnedrouter.classifier.window import TokenWindow
+from learnedrouter.classifier.worker import _key
+from learnedrouter.dialects.openai_chat import read_request
+
+ROOT = Path(__file__).parents[1]
+TEXTS = {"20 tokens": "Why does this query lock the table? " * 2, "2,000 tokens": (ROOT / "README.md").read_text(encoding="utf-8")[:8_000]}
+
+
+@pytest.fixture(scope="module")
+def classifier() -> TierClassifier:
+    return artifact.load(ROOT / "models/default")
+
+
+@pytest.fixture(params=TEXTS)
+def ask(request: pytest.FixtureRequest) -> Ask:
+    return extract_ask(read_request({"messages": [{"role": "user", "content": TEXTS[request.param]}]}))
+
+
+@pytest.mark.parametrize("text", TEXTS)
+def test_extract_ask(benchmark: BenchmarkFixture, text: str) -> None:
+    request = read_request({"messages": [{"role": "user", "content": TEXTS[text]}]})
+    benchmark(extract_ask, request)
+
+
+def test_features(benchmark: BenchmarkFixture, ask: Ask) -> None:
+    benchmark(structural, [ask])
+
+
+def test_window(benchmark: BenchmarkFixture, classifier: TierClassifier, ask: Ask) -> None:
+    from tokenizers import Tokenizer
+
+    window = TokenWindow(Tokenizer.from_file(str(ROOT / "models/default/encoder/tokenizer.json")), classifier.encoder.max_tokens)
+    benchmark(window.read, [ask.reading])
+
+
+def test_encode(benchmark: BenchmarkFixture, classifier: TierClassifier, ask: Ask) -> None:
+    benchmark(classifier.encoder.encode, [ask.reading])
+
+
+@pytest.mark.parametrize("kind", ["folded", "scikit-learn"])
+def test_head(benchmark: BenchmarkFixture, classifier: TierClassifier, kind: str) -> None:
+    head = classifier.head if kind == "folded" else load_head(ROOT / "models/default/head.joblib")
+    features = join(np.zeros((1, classifier.encoder.dimension), dtype=np.float32), structural([Ask("x", "", 1, 1, False)]))
+    benchmark(head.predict_proba, features)
+
+
+def test_cache_key(benchmark: BenchmarkFixture, ask: Ask) -> None:
+    benchmark(_key, ask)

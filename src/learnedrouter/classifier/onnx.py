@@ -1,0 +1,71 @@
+"""A transformer, compiled to ONNX."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import onnxruntime
+from tokenizers import Tokenizer
+
+from learnedrouter.classifier.encoder import EncoderSpec
+from learnedrouter.classifier.features import FloatArray, IntArray
+from learnedrouter.classifier.window import TokenWindow
+from learnedrouter.errors import ArtifactError
+
+_BATCH = {"fp32": 32, "int8": 1}
+"""Texts computed together. With int8 weights the activations are quantised too, over the whole batch: a text's vector would
+depend on its neighbours (cosine down to 0.95, measured on the test split), so each is computed by itself."""
+
+
+class OnnxEncoder:
+    """A compiled transformer.
+
+    One intra-op thread: for texts of this size a second thread costs more in handing over than it computes.
+
+    Parameters
+    ----------
+    folder
+        Where ``encoder.json``, ``model.onnx`` and ``tokenizer.json`` lie.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self.spec = EncoderSpec.load(folder)
+        options = onnxruntime.SessionOptions()
+        options.intra_op_num_threads = 1
+        options.log_severity_level = 3
+        try:
+            self._window = TokenWindow(Tokenizer.from_file(str(folder / "tokenizer.json")), self.spec.max_tokens)
+            self._session = onnxruntime.InferenceSession(str(folder / "model.onnx"), options, providers=["CPUExecutionProvider"])
+        except Exception as error:  # both libraries raise bare Exception for files that they cannot read
+            raise ArtifactError(f"{folder}: not a compiled encoder ({error})") from error
+        self._batch = _BATCH.get(self.spec.precision, 1)
+
+    @property
+    def dimension(self) -> int:
+        """See `Encoder.dimension`."""
+        return self.spec.dimension
+
+    @property
+    def max_tokens(self) -> int:
+        """See `Encoder.max_tokens`."""
+        return self.spec.max_tokens
+
+    def encode(self, texts: Sequence[str]) -> tuple[FloatArray, IntArray]:
+        """See `Encoder.encode`."""
+        windows, lengths = self._window.read(texts)
+        vectors = np.empty((len(windows), self.dimension), dtype=np.float32)
+        by_length = sorted(range(len(windows)), key=lambda place: len(windows[place]))  # little padding within a batch
+        for start in range(0, len(by_length), self._batch):
+            batch = by_length[start : start + self._batch]
+            vectors[batch] = self.encode_ids([windows[place] for place in batch])
+        return vectors, lengths
+
+    def encode_ids(self, windows: Sequence[Sequence[int]]) -> FloatArray:
+        """Return a vector for each list of token ids, ``(n, dimension)``, all of them computed together."""
+        ids = np.zeros((len(windows), max(map(len, windows))), dtype=np.int64)
+        mask = np.zeros_like(ids)
+        for row, window in enumerate(windows):
+            ids[row, : len(window)] = window
+            mask[row, : len(window)] = 1
+        (vectors,) = self._session.run(["embedding"], {"input_ids": ids, "attention_mask": mask})
+        return np.asarray(vectors, dtype=np.float32)

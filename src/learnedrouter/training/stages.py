@@ -1,0 +1,130 @@
+"""Making one stage of a classifier: an encoder, compiled, and a head that is fitted and calibrated on it."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from sentence_transformers import SentenceTransformer
+
+from learnedrouter.classifier import heads
+from learnedrouter.classifier.artifact import ENCODER
+from learnedrouter.classifier.encoder import Encoder
+from learnedrouter.classifier.features import FloatArray, join, structural
+from learnedrouter.classifier.folded import FOLDED, HEAD, FoldedHead
+from learnedrouter.classifier.model import Head
+from learnedrouter.errors import ArtifactError
+from learnedrouter.training.compile import MIN_COSINE, Precision, compile_transformer
+from learnedrouter.training.distill import TokenRecipe, compile_static, distill, tune
+from learnedrouter.training.embed import Compiled, Original, Progress, embed, shortened
+from learnedrouter.training.evaluate import macro_f1
+from learnedrouter.training.examples import Examples, Task
+from learnedrouter.training.fit import Sample, fit
+
+
+@dataclass(frozen=True, slots=True)
+class Making:
+    """What the stages of one training share.
+
+    Parameters
+    ----------
+    task
+        What to learn.
+    model
+        The sentence-transformers model, fine-tuned already where it shall be.
+    source
+        Its name.
+    precision
+        Of the compiled weights.
+    seed
+        Of everything random.
+    cache
+        Folder that keeps embeddings and distillations between trainings.
+    progress
+        Told how far it is.
+    """
+
+    task: Task
+    model: SentenceTransformer
+    source: str
+    precision: Precision
+    seed: int
+    cache: Path
+    progress: Progress
+
+
+@dataclass(frozen=True, slots=True)
+class Stage:
+    """An encoder and its head, as they will serve, and the figures of making them."""
+
+    encoder: Encoder
+    head: Head
+    figures: Mapping[str, Any]
+
+
+def transformer_stage(making: Making, folder: Path) -> Stage:
+    """Compile the model into `folder`, and fit its head on what sentence-transformers embeds; calibration is on the compiled encoder.
+
+    Raises
+    ------
+    ArtifactError
+        Compiled in full precision, the encoder is not what it was.
+    """
+    making.progress("compiling the encoder", 0, 1)
+    encoder, uncompiled = compile_transformer(making.model, making.source, folder / ENCODER, making.precision)
+    making.progress("compiling the encoder", 1, 1)
+    train, validation = making.task.parts["train"], making.task.parts["validation"]
+    readings = [ask.reading for ask in (*train.asks, *validation.asks)]
+    if not uncompiled:
+        readings = shortened(making.model, readings)
+    embeddings = embed(Original(making.model), readings, making.cache, making.progress)
+    reference = _sample(embeddings[len(train.asks) :], validation)
+    served, _ = encoder.encode([ask.reading for ask in validation.asks])
+    cosine = float(np.min(np.sum(served * embeddings[len(train.asks) :], axis=1)))
+    if making.precision == "fp32" and cosine < MIN_COSINE:
+        raise ArtifactError(
+            f"encoder {making.source!r}: compiled, it differs from the original (cosine {cosine:.5f}, expected {MIN_COSINE})"
+        )
+    stage = _fitted(making, folder, encoder, _sample(embeddings[: len(train.asks)], train), _sample(served, validation))
+    before = macro_f1(reference.classes, stage.head.predict_proba(reference.features).argmax(axis=1))
+    how = f"not compiled, needs torch to serve ({uncompiled})" if uncompiled else f"compiled to ONNX in {making.precision}"
+    figures = {"precision": encoder.spec.precision, "compiled": how, "parity": cosine, "validation_macro_f1_before_compiling": before}
+    return Stage(encoder, stage.head, {**stage.figures, **figures})
+
+
+def static_stage(making: Making, folder: Path, recipe: TokenRecipe) -> Stage:
+    """Distil the model into `folder`, tune the token vectors on the training rows, and fit their head.
+
+    Raises
+    ------
+    InputError
+        The model cannot be distilled.
+    """
+    train, validation = making.task.parts["train"], making.task.parts["validation"]
+    tokens = distill(making.model, making.source, making.cache, making.progress)
+    if recipe.epochs:
+        tokens = tune(tokens, [ask.reading for ask in train.asks], train.classes, recipe, making.seed, making.progress)
+    encoder = compile_static(tokens, making.source, folder / ENCODER, making.precision)
+    readings = [ask.reading for ask in (*train.asks, *validation.asks)]
+    vectors = embed(Compiled(encoder, folder / ENCODER), readings, making.cache, making.progress)
+    fitted_on, calibrated_on = _sample(vectors[: len(train.asks)], train), _sample(vectors[len(train.asks) :], validation)
+    stage = _fitted(making, folder, encoder, fitted_on, calibrated_on)
+    figures = {
+        "precision": encoder.spec.precision,
+        "compiled": f"a static distillation, its token vectors tuned for {recipe.epochs} epochs",
+    }
+    return Stage(encoder, stage.head, {**stage.figures, **figures})
+
+
+def _fitted(making: Making, folder: Path, encoder: Encoder, train: Sample, validation: Sample) -> Stage:
+    """Fit the head, calibrate it on the validation rows as served, and write it to `folder`."""
+    head, inverse_regularisation = fit(train, validation, encoder.dimension, making.seed, making.progress)
+    heads.save_head(head, folder)
+    serving: Head = FoldedHead.load(folder / FOLDED) if (folder / FOLDED).is_file() else heads.load_head(folder / HEAD)
+    found = macro_f1(validation.classes, serving.predict_proba(validation.features).argmax(axis=1))
+    return Stage(encoder, serving, {"validation_macro_f1": found, "C": inverse_regularisation})
+
+
+def _sample(embeddings: FloatArray, examples: Examples) -> Sample:
+    return Sample(join(embeddings, structural(examples.asks)), examples.classes)
