@@ -29,7 +29,9 @@ from load import Cell, Result
 HERE = Path(__file__).parent
 ROOT = HERE.parent
 CHAT, MESSAGES = "/v1/chat/completions", "/v1/messages"
-ASKS = 500
+ASKS = 50
+"""So few that each was sent before the warm-up is over: only then has an ask that is not new been seen before."""
+
 ASK_CHARACTERS = 120
 """The project's own test asks of at most so many characters, which is 20 to 30 tokens: what is long is measured by `decision.py`."""
 

@@ -28,7 +28,6 @@ from tests.conftest import ROOT
 from tests.service.conftest import fail, wait_until_ready
 
 
-
 def entries(name: str) -> list[dict[str, str]]:
     return [json.loads(line) for line in (ROOT / "tests" / name).read_text(encoding="utf-8").splitlines()]
 
