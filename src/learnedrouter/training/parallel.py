@@ -5,6 +5,7 @@ default: encoders and solvers let go of the interpreter while they compute. `wor
 a Dask or Ray cluster.
 """
 
+import os
 from collections.abc import Iterable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
@@ -69,7 +70,7 @@ def _cluster(backend: Literal["dask", "ray"]) -> Iterator[None]:
         if backend == "dask":
             from dask.distributed import Client
 
-            with Client():  # type: ignore[no-untyped-call]  # connects to DASK_SCHEDULER_ADDRESS where that is set
+            with Client(os.environ.get("DASK_SCHEDULER_ADDRESS")):  # type: ignore[no-untyped-call]  # else a cluster of its own
                 yield
         else:
             from ray.util.joblib import register_ray

@@ -116,6 +116,7 @@ def _decision(row: RowMapping) -> Decision:
         truncated=row["ask_truncated"],
         escalated=row["escalated"],
         probabilities=tuple(row["probabilities"]),
+        encoder=row["encoder"] or "",
     )
 
 

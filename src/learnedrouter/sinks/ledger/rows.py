@@ -72,6 +72,7 @@ def _request_row(event: RoutedCompletion) -> Row:
         "provider_us": round(event.provider_seconds * 1e6),
         "total_us": round(event.total_seconds * 1e6),
         "first_token_us": None if event.first_token_seconds is None else round(event.first_token_seconds * 1e6),
+        "encoder": decision.encoder,
     }
 
 

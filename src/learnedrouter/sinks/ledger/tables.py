@@ -70,6 +70,7 @@ requests = Table(
     Column("provider_us", BigInteger, nullable=False),
     Column("total_us", BigInteger, nullable=False),
     Column("first_token_us", BigInteger),  # of a stream's first content
+    Column("encoder", Text),  # that decided
     Index("requests_at_us", "at_us"),
 )
 
