@@ -125,7 +125,8 @@ class LedgerSettings(_Section):
     capture: Literal["off", "embedding", "text"] = "off"
     synchronous: Literal["normal", "full"] = "normal"
     queue_rows: Positive = 10_000
-    wait_seconds: Seconds = 1.0
+    lock_seconds: Seconds = 2.0
+    wait_seconds: Seconds = 10.0
     keep_days: Positive | None = None
 
 

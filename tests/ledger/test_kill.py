@@ -40,7 +40,7 @@ class Service:
         with socket.socket() as bound:
             bound.bind(("127.0.0.1", 0))
             port = bound.getsockname()[1]
-        environment = {**os.environ, "LEARNEDROUTER_LEDGER__URL": ledger, "LEARNEDROUTER_LEDGER__WAIT_SECONDS": "60"}
+        environment = {**os.environ, "LEARNEDROUTER_LEDGER__URL": ledger}
         command = [sys.executable, "-m", "learnedrouter", "serve", "--offline", "--port", str(port)]
         self.url = f"http://127.0.0.1:{port}"
         self.process = subprocess.Popen(command, cwd=ROOT, env=environment, stderr=subprocess.DEVNULL)

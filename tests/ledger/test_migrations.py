@@ -1,8 +1,10 @@
 import json
 import os
+import sqlite3
 import subprocess
 import sys
 import threading
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -48,8 +50,11 @@ def test_of_several_processes_that_start_one_migrates(engine: Engine) -> None:
     url = engine.url.render_as_string(hide_password=False)
     failures: list[Exception] = []
 
+    together = threading.Barrier(4)
+
     def start() -> None:
         own = engine_for(url)
+        together.wait()
         try:
             migrate(own)
         except Exception as error:
@@ -65,6 +70,24 @@ def test_of_several_processes_that_start_one_migrates(engine: Engine) -> None:
     assert failures == []
     with engine.connect() as connection:
         assert current_version(connection) == HEAD
+
+
+def test_who_finds_a_new_file_in_use_waits(tmp_path: Path) -> None:
+    """Giving a file its write-ahead log is nothing for which SQLite by itself waits for another process that is about to write."""
+    path = tmp_path / "ledger.db"
+    with closing(sqlite3.connect(path, isolation_level=None, check_same_thread=False)) as other:
+        other.execute("CREATE TABLE of_another (n)")
+        other.execute("BEGIN IMMEDIATE")
+        ends = threading.Timer(0.2, other.execute, ["ROLLBACK"])
+        ends.start()
+        engine = engine_for(f"sqlite:///{path}")
+        migrate(engine)
+        ends.join()
+
+    with engine.connect() as connection:
+        assert current_version(connection) == HEAD
+        assert connection.exec_driver_sql("PRAGMA journal_mode").scalar() == "wal"
+    engine.dispose()
 
 
 def test_a_newer_ledger_is_not_touched(engine: Engine) -> None:

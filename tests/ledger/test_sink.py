@@ -62,12 +62,12 @@ def test_who_waited_has_its_row_and_many_share_a_transaction(engine: Engine) -> 
 
 
 def test_a_locked_database_holds_no_answer_up(tmp_path: Path) -> None:
-    """Nobody waits for a row that cannot be written; the rows wait, as many as may, and are written when it heals.
+    """The first transaction that fails lets all who wait go; the rows wait, as many as may, and are written when it heals.
 
-    That it broke, that rows are lost and that it healed are one line each in the log, however many requests there were.
+    Whoever went without its row is counted. That it broke, that rows are lost and that it healed are one line each in the log, however many requests there were.
     """
     path, watched = tmp_path / "ledger.db", Watched()
-    engine = engine_for(f"sqlite:///{path}", wait_seconds=0.05)
+    engine = engine_for(f"sqlite:///{path}", lock_seconds=0.05)
     told = [event() for _ in range(60)]
 
     async def story() -> None:
@@ -79,6 +79,7 @@ def test_a_locked_database_holds_no_answer_up(tmp_path: Path) -> None:
             assert [made.record(one) for one in told[11:]] == [None] * 49
             assert made.queued == 40
             assert watched.dropped == 20 - 1
+            assert watched.late == 40
             other.execute("ROLLBACK")
         await until(lambda: made.healthy)
         late = event()
@@ -148,7 +149,7 @@ def test_a_broken_database_holds_no_answer_up(tmp_path: Path) -> None:
 def test_a_database_that_hangs_is_waited_for_once(tmp_path: Path) -> None:
     """Past `wait_seconds` the answer goes out, and those after it do not wait at all until the database is back."""
     path, watched = tmp_path / "ledger.db", Watched()
-    engine = engine_for(f"sqlite:///{path}", wait_seconds=20)  # SQLite itself waits for long
+    engine = engine_for(f"sqlite:///{path}", lock_seconds=20)  # SQLite itself waits for long
     told = [event() for _ in range(3)]
 
     async def story() -> None:

@@ -31,7 +31,7 @@ def open_gate(settings: Settings) -> Gate:
     ConfigError
         The database's address is none.
     """
-    store = Store(engine_for(settings.ledger.url, wait_seconds=WAIT_SECONDS, synchronous=settings.ledger.synchronous))
+    store = Store(engine_for(settings.ledger.url, lock_seconds=WAIT_SECONDS, synchronous=settings.ledger.synchronous))
     return Gate(
         budgets_of(settings),
         Clerk(store),

@@ -91,7 +91,7 @@ def make_ledger(settings: LedgerSettings, watch: Watch) -> Ledger | None:
     """
     if not settings.enabled:
         return None
-    engine = engine_for(settings.url, wait_seconds=settings.wait_seconds, synchronous=settings.synchronous)
+    engine = engine_for(settings.url, lock_seconds=settings.lock_seconds, synchronous=settings.synchronous)
     return Ledger(
         Store(engine),
         watch,

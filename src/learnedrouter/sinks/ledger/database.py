@@ -5,6 +5,8 @@ transactions that begin where we say.
 """
 
 import os
+import sqlite3
+import time
 from pathlib import Path
 from typing import Any
 
@@ -18,14 +20,17 @@ from learnedrouter.sinks.ledger.migrations import HEAD, version
 _MIGRATION_LOCK = 0x6C65_6467_6572
 """Postgres' advisory lock that a migration holds ("ledger" in ASCII): of several processes that start, one migrates."""
 
+_BUSY_PAUSE_SECONDS = 0.005
+"""Between attempts at what SQLite does not wait for by itself; each takes less than a millisecond."""
 
-def engine_for(url: str, *, wait_seconds: float = 5.0, synchronous: str = "normal") -> Engine:
+
+def engine_for(url: str, *, lock_seconds: float = 5.0, synchronous: str = "normal") -> Engine:
     """Return an engine for the ledger at `url`; nothing is connected or created yet.
 
     Parameters
     ----------
-    wait_seconds
-        How long a locked SQLite file is waited for.
+    lock_seconds
+        How long a locked SQLite file is waited for. It is the driver's busy timeout: other databases have their own.
     synchronous
         SQLite's: ``normal`` or ``full`` (https://www.sqlite.org/pragma.html#pragma_synchronous).
 
@@ -40,15 +45,15 @@ def engine_for(url: str, *, wait_seconds: float = 5.0, synchronous: str = "norma
             return _positional(create_engine(parsed, pool_pre_ping=True))
         if parsed.database in (None, "", ":memory:"):
             raise ConfigError(f"ledger.url {url!r}: holds nothing; expected a file, as in sqlite:///ledger.db")
-        engine = create_engine(parsed, connect_args={"timeout": wait_seconds})
+        engine = create_engine(parsed, connect_args={"timeout": lock_seconds})
     except (ArgumentError, NoSuchModuleError, ImportError) as error:
         raise ConfigError(f"ledger.url: not a database that can be used ({error})") from error
 
     @event.listens_for(engine, "connect")
     def prepare(connection: Any, _: object) -> None:
         connection.isolation_level = None  # else the driver decides where transactions begin
-        for pragma in ("journal_mode=WAL", f"synchronous={synchronous}"):
-            connection.execute(f"PRAGMA {pragma}").close()
+        _write_ahead(connection, lock_seconds)
+        connection.execute(f"PRAGMA synchronous={synchronous}").close()
 
     @event.listens_for(engine, "begin")
     def begin(connection: Connection) -> None:
@@ -57,6 +62,25 @@ def engine_for(url: str, *, wait_seconds: float = 5.0, synchronous: str = "norma
         connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")
 
     return engine
+
+
+def _write_ahead(connection: sqlite3.Connection, lock_seconds: float) -> None:
+    """Give the file a write-ahead log; one that has it is not touched.
+
+    Whoever changes the journal reads the file first and locks it then. Of several who found a new file at once each holds a
+    lock that the others wait for, so SQLite leaves its busy timeout aside and fails at once, as it does wherever waiting could
+    go on for ever (https://www.sqlite.org/c3ref/busy_handler.html). By failing it lets go; so it is tried again, as long as
+    another lock would be waited for.
+    """
+    ends = time.monotonic() + lock_seconds
+    while True:
+        try:
+            connection.execute("PRAGMA journal_mode=WAL").close()
+            return
+        except sqlite3.OperationalError as error:
+            if error.sqlite_errorcode & 0xFF != sqlite3.SQLITE_BUSY or time.monotonic() > ends:
+                raise
+            time.sleep(_BUSY_PAUSE_SECONDS)
 
 
 def existing(url: str) -> Engine:

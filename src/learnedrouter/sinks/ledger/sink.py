@@ -3,15 +3,16 @@
 One thread writes. What waits while it commits goes into the next transaction, all of it at once (group commit): under
 load one commit serves many requests, and a request that comes alone waits for nothing but its own.
 
-Where the database cannot be written (locked, full, gone), no answer fails or waits: rows queue up, as many as the
-configuration allows, and are written when it heals. That it broke and that it healed are a line in the log each.
+Where the database cannot be written (locked, full, gone), no answer fails, and none waits once the first transaction has
+failed: rows queue up, as many as the configuration allows, and are written when it heals. That it broke and that it healed
+are a line in the log each.
 """
 
 import asyncio
 import threading
 import time
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from queue import Empty, SimpleQueue
@@ -68,7 +69,8 @@ class Ledger:
     queue_rows
         How many rows may wait for a database that cannot be written; those after them are dropped.
     wait_seconds
-        The longest that an answer waits for its row.
+        The longest that an answer waits for its row: long enough for a database that is only busy. One that fails lets all
+        answers go at once; this is for one that hangs.
     keep_days
         How long rows are kept; None keeps them for ever.
     """
@@ -127,9 +129,12 @@ class Ledger:
 
     def _give_up(self, committed: asyncio.Future[None]) -> None:
         if not committed.done():
-            self._watch.ledger_late()
-            committed.set_result(None)
+            self._let_go(committed)
             self._note_trouble(f"no row was committed for {self._wait_seconds} s")
+
+    def _let_go(self, committed: asyncio.Future[None]) -> None:
+        self._watch.ledger_late()
+        committed.set_result(None)
 
     def _drop(self) -> None:
         self._watch.ledger_dropped(1)
@@ -157,7 +162,7 @@ class Ledger:
                 for _ in group:
                     self._backlog.popleft()
                 self._watch.ledger_wrote(len(group), time.perf_counter() - began, self.queued)
-                _release(group)
+                _release(group, _done)
                 self._heal()
         if self._backlog:
             self._watch.ledger_dropped(len(self._backlog))
@@ -204,7 +209,7 @@ class Ledger:
         with suppress(Empty):
             while True:
                 self._add(self._queue.get_nowait())
-        _release(self._backlog)
+        _release(self._backlog, self._let_go)
         self._watch.ledger_failed(self.queued)
 
     def _note_trouble(self, problem: str) -> None:
@@ -229,20 +234,24 @@ class Ledger:
                 pass
 
 
-def _release(entries: Sequence[_Entry] | deque[_Entry]) -> None:
-    """Let the answers of `entries` go, each on its own event loop."""
+def _release(entries: Sequence[_Entry] | deque[_Entry], resolve: Callable[[asyncio.Future[None]], None]) -> None:
+    """Let the answers of `entries` go that still wait, each on its own event loop."""
     loops: dict[asyncio.AbstractEventLoop, list[_Entry]] = {}
     for entry in entries:
         if entry.committed is not None:
             loops.setdefault(entry.committed.get_loop(), []).append(entry)
     for loop, waiting in loops.items():
         with suppress(RuntimeError):  # the loop is closed: nobody waits any more
-            loop.call_soon_threadsafe(_resolve, waiting)
+            loop.call_soon_threadsafe(_resolve, waiting, resolve)
 
 
-def _resolve(entries: Sequence[_Entry]) -> None:
+def _resolve(entries: Sequence[_Entry], resolve: Callable[[asyncio.Future[None]], None]) -> None:
     for entry in entries:
         if entry.limit:
             entry.limit.cancel()
         if entry.committed and not entry.committed.done():
-            entry.committed.set_result(None)
+            resolve(entry.committed)
+
+
+def _done(committed: asyncio.Future[None]) -> None:
+    committed.set_result(None)
