@@ -44,12 +44,17 @@ STEP = {"over_input_tokens": 272_000, "input_mtok": "6", "output_mtok": "18"}
 
 @dataclass
 class Entry:
-    """What the provider billed for one answer, whether it said so or not."""
+    """What the provider billed for one answer, and how much of it was told: of a stream that is cut, at most the input."""
 
     number: int
     model: str
     tokens: dict[str, int]
-    told: bool
+    told: dict[str, int]
+
+    @property
+    def whole(self) -> bool:
+        """Whether all of it was told."""
+        return self.told == self.tokens
 
 
 @dataclass
@@ -73,7 +78,8 @@ class Provider:
             return
         cut = bool(body.get("stream")) and chance.random() < 0.03
         tokens = _tokens(chance, anthropic="/messages" in scope["path"])
-        self.book.append(Entry(number, self.names[body["model"]], tokens, not cut))
+        told = tokens if not cut else tokens | {"output": 0} if "/messages" in scope["path"] else dict.fromkeys(tokens, 0)
+        self.book.append(Entry(number, self.names[body["model"]], tokens, told))
         text = json.dumps({"n": number if chance.random() < 0.9 else "not a number"})
         write = _anthropic if "/messages" in scope["path"] else _openai
         content, kind = write(body, tokens, text, cut)
@@ -152,9 +158,9 @@ class Book:
     def __init__(self, prices: dict[str, dict[str, Any]]) -> None:
         self._prices = prices
 
-    def usd(self, entry: Entry, model: str | None = None) -> Fraction:
-        """Return what one answer costs, or would have cost with another model."""
-        price, tokens = self._prices[model or entry.model], entry.tokens
+    def usd(self, tokens: dict[str, int], model: str) -> Fraction:
+        """Return what the tokens of one answer cost."""
+        price = self._prices[model]
         step = price.get("steps", [{}])[0]
         if step and tokens["input"] + tokens["read"] + tokens["write"] > step["over_input_tokens"]:
             price = step
@@ -225,13 +231,12 @@ def configured(config: Path, artifact: Path | None, url: str, ledger: Path) -> S
 def compare(book: Book, provider: Provider, found: Savings, top: str) -> bool:
     """Print both books, and return whether they are the same."""
     total = found.total
-    told = sum((book.usd(entry) for entry in provider.book if entry.told), Fraction(0))
+    told = sum((book.usd(entry.told, entry.model) for entry in provider.book), Fraction(0))
     answers = {entry.number: entry for entry in provider.book}
-    baseline = sum((book.usd(entry, top) for entry in answers.values() if entry.told), Fraction(0))
-    beside = sum((Fraction(entry.unbooked_usd) for entry in found.in_vain.values()), Fraction(0))
-    untold = sum(not entry.told for entry in answers.values())
+    baseline = sum((book.usd(entry.tokens, top) for entry in answers.values() if entry.whole), Fraction(0))
+    untold = sum(not entry.whole for entry in answers.values())
     rows = [
-        ("spent, USD", told, Fraction(total.spent_usd) + beside),
+        ("spent, USD", told, Fraction(total.spent_usd)),
         ("baseline, USD", baseline, Fraction(total.baseline_usd)),
         ("answers of unknown cost", Fraction(untold), Fraction(total.unknown_costs)),
     ]

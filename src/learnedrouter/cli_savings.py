@@ -69,15 +69,13 @@ def _show(found: "Savings", by: str | None, rate: Decimal) -> None:
         f"The router's own time: {hours * 3600:,.1f} s of deciding, {total.decision_us / total.requests / 1000:.2f} ms a request, {cost}."
     )
     if total.unknown_costs:
-        print(f"Cost unknown: {total.unknown_costs:,} requests, in none of the sums.")
+        known = dollars(total.partial_usd)
+        print(f"Cost unknown: {total.unknown_costs:,} requests; {known} USD of it are told and in what was spent, the rest is in no sum.")
     if total.not_compared:
         print(f"Baseline unknown: {total.not_compared:,} requests, spent but not compared.")
     if found.in_vain:
-        told = [
-            [outcome, f"{entry.attempts:,}", dollars(entry.usd), dollars(entry.unbooked_usd), f"{entry.unaccounted:,}"]
-            for outcome, entry in found.in_vain.items()
-        ]
-        columns = ("outcome", "attempts", "USD", "of it beside unknown costs", "cost not told")
+        told = [[outcome, f"{entry.attempts:,}", dollars(entry.usd), f"{entry.unaccounted:,}"] for outcome, entry in found.in_vain.items()]
+        columns = ("outcome", "attempts", "USD", "cost not told")
         print_table("in vain: fallbacks, retries, discarded answers", columns, told)
     _show_controls(found)
 
@@ -176,7 +174,6 @@ def _savings_json(found: "Savings", rate: Decimal) -> dict[str, Any]:
             outcome: {
                 "attempts": entry.attempts,
                 "usd": number(entry.usd),
-                "beside_unknown_costs_usd": number(entry.unbooked_usd),
                 "cost_not_told": entry.unaccounted,
             }
             for outcome, entry in found.in_vain.items()
@@ -201,6 +198,7 @@ def _figures(tally: "Tally", rate: Decimal) -> dict[str, Decimal | int | None]:
         "unaccounted_attempts": tally.unaccounted_attempts,
         "spent_usd": tally.spent_usd,
         "in_vain_usd": tally.in_vain_usd,
+        "partial_usd": tally.partial_usd,
         "compared_usd": tally.compared_usd,
         "baseline_usd": tally.baseline_usd,
         "router_usd": tally.router_usd(rate),

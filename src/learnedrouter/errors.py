@@ -25,8 +25,6 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from learnedrouter.chat import Usage
-
 
 class LearnedRouterError(Exception):
     """Root of everything that learnedrouter raises on purpose."""
@@ -100,11 +98,6 @@ class ProviderError(LearnedRouterError):
         HTTP status of the provider's answer; None where there was none.
     retry_after_seconds
         What the provider asked us to wait; None where it did not say.
-
-    Attributes
-    ----------
-    usage
-        What the call used all the same, as far as the provider told before it failed; None where it told nothing.
     """
 
     code = "provider_error"
@@ -112,7 +105,6 @@ class ProviderError(LearnedRouterError):
     def __init__(self, message: str, *, status: int | None = None, retry_after_seconds: float | None = None) -> None:
         super().__init__(message)
         self.status, self.retry_after_seconds = status, retry_after_seconds
-        self.usage: Usage | None = None
 
 
 class ProviderTimeout(ProviderError):

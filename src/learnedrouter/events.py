@@ -63,8 +63,8 @@ class RoutedCompletion:
     usage
         Tokens of the answer.
     cost_usd
-        What all attempts cost together; None where tokens or price of the answer are unknown. What a failed attempt may
-        have cost without telling is not in it: see `unaccounted_attempts`.
+        What all attempts cost together; None where tokens or price of the answer are unknown, `known_usd` is a part of it
+        then. What a failed attempt may have cost without telling is not in it: see `unaccounted_attempts`.
     baseline_usd
         What the answer's tokens would have cost at the top tier's first model.
     baseline_model
@@ -112,6 +112,11 @@ class RoutedCompletion:
     def unaccounted_attempts(self) -> int:
         """How many attempts, the answer aside, may have cost money that nobody told us."""
         return sum(attempt.unaccounted for attempt in (self.attempts[:-1] if self.model else self.attempts))
+
+    @property
+    def known_usd(self) -> Decimal:
+        """What all attempts certainly cost together: `cost_usd` where that is known, and where it is not, a part of it."""
+        return sum((attempt.known_usd for attempt in self.attempts), Decimal(0))
 
     @property
     def saved_usd(self) -> Decimal | None:

@@ -63,14 +63,23 @@ class Price:
 
         Requests do not add up: two short ones are not billed as one long one.
         """
-        if usage.input_tokens is None or usage.output_tokens is None:
-            return None
-        read = usage.input_tokens + usage.cache_read_tokens + usage.cache_write_tokens
+        return None if usage.input_tokens is None or usage.output_tokens is None else self.at_least(usage)
+
+    def at_least(self, usage: Usage) -> Decimal:
+        """Return what the known tokens of one request cost in USD; what of `usage` is unknown can only add to it.
+
+        Examples
+        --------
+        >>> Price(Decimal("3"), Decimal("15")).at_least(Usage(input_tokens=2_000, output_tokens=None))
+        Decimal('0.006')
+        """
+        input_tokens = usage.input_tokens or 0
+        read = input_tokens + usage.cache_read_tokens + usage.cache_write_tokens
         held = self
         for step in self.steps:
             if read > step.over_input_tokens:
                 held = step.price
-        return held._billed(usage, usage.input_tokens, usage.output_tokens)
+        return held._billed(usage, input_tokens, usage.output_tokens or 0)
 
     def _billed(self, usage: Usage, input_tokens: int, output_tokens: int) -> Decimal:
         read = self.input_mtok if self.cache_read_mtok is None else self.cache_read_mtok

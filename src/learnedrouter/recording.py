@@ -16,8 +16,11 @@ from learnedrouter.events import Asked, RoutedCompletion
 from learnedrouter.planning import Plan, RoutedModel
 from learnedrouter.providers.bodies import Adjusted, Link
 from learnedrouter.providers.fallback import Attempt, OpenedStream
+from learnedrouter.providers.trying import DISCONNECTED
 
-OK, DISCONNECTED = "ok", "disconnected"
+__all__ = ["DISCONNECTED", "OK", "Asker", "Recorder", "RoutedStream", "Sink", "asked"]
+
+OK = "ok"
 
 
 class Sink(Protocol):
@@ -83,7 +86,7 @@ class Recorder:
         """Record a request that a model answered, be it to the end or not; the last attempt is the answer."""
         *before, last = attempts
         event = self._event(outcome, (*before, replace(last, usage=usage)), usage)
-        cost = None if event.attempts[-1].cost_usd is None else _sum(event.attempts)
+        cost = None if event.attempts[-1].cost_usd is None else event.known_usd
         self._conversations.remember(self.plan.conversation, link.ref.model, usage)
         return self._tell(replace(event, model=link.ref, served_tier=link.tier, cost_usd=cost, adjusted=adjusted))
 
@@ -95,9 +98,8 @@ class Recorder:
     def unanswered(self, outcome: str, attempts: Sequence[Attempt]) -> RoutedCompletion:
         """Record a request that no model answered; failed attempts may have cost something all the same."""
         event = self._event(outcome, attempts, UNTOLD)
-        unknown = outcome == DISCONNECTED or any(attempt.unaccounted for attempt in event.attempts)
-        cost = _sum(event.attempts)
-        return self._tell(replace(event, cost_usd=None if unknown and not cost else cost))
+        unknown = event.unaccounted_attempts and not event.known_usd
+        return self._tell(replace(event, cost_usd=None if unknown else event.known_usd))
 
     def cost(self, link: Link, usage: Usage) -> Decimal | None:
         """Return what an answer cost; None where that is unknown."""
@@ -113,7 +115,9 @@ class Recorder:
         price = self._prices.get((attempt.ref, attempt.tier))
         if attempt.usage is None or price is None:
             return attempt
-        return replace(attempt, cost_usd=price.cost(attempt.usage), price_source=price.source)
+        cost = price.cost(attempt.usage)
+        part = price.at_least(attempt.usage) if cost is None else None
+        return replace(attempt, cost_usd=cost, part_usd=part or None, price_source=price.source)
 
     def _event(self, outcome: str, attempts: Sequence[Attempt], usage: Usage) -> RoutedCompletion:
         plan, baseline = self.plan, self._baseline
@@ -145,10 +149,6 @@ class Recorder:
             if (kept := sink.record(event)) is not None:
                 self._waited_for.append(kept)
         return event
-
-
-def _sum(attempts: Sequence[Attempt]) -> Decimal:
-    return sum((attempt.cost_usd for attempt in attempts if attempt.cost_usd is not None), Decimal(0))
 
 
 def asked(ask: Ask, judgement: Judgement) -> Asked:

@@ -28,7 +28,7 @@ from learnedrouter.planning import (
     unable,
 )
 from learnedrouter.providers.bodies import Link
-from learnedrouter.providers.fallback import FallbackChain, Served
+from learnedrouter.providers.fallback import Attempt, FallbackChain, Served
 from learnedrouter.recording import DISCONNECTED, OK, Asker, Recorder, RoutedStream, Sink, asked
 from learnedrouter.routed import Limits, Routed, RoutingFailed
 from learnedrouter.tiers import Decision, decide_tier, decide_unfamiliar
@@ -205,15 +205,15 @@ class Router:
             return served
         *before, last = served.attempts
         attempts = (*before, replace(last, outcome=problem, usage=served.completion.usage))
+        trail: list[Attempt] = []
         try:
             asked = replace(request, author=recorder.plan.author)
             covers = self._budgets.covers(recorder.plan, request) if self._budgets else None
-            better = await self._chain.complete(asked, above[:1], deadline_seconds=left, covers=covers)
-        except (NoModelAnswered, RequestError) as error:
-            tried = error.attempts if isinstance(error, NoModelAnswered) else ()
-            return replace(served, attempts=(*tried, *served.attempts))  # the last attempt is always the answer
+            better = await self._chain.complete(asked, above[:1], deadline_seconds=left, covers=covers, trail=trail)
+        except (NoModelAnswered, RequestError):
+            return replace(served, attempts=(*trail, *served.attempts))  # the last attempt is always the answer
         except asyncio.CancelledError:
-            recorder.answered(served.link, DISCONNECTED, served.attempts, served.completion.usage, served.adjusted)
+            recorder.answered(served.link, DISCONNECTED, (*trail, *served.attempts), served.completion.usage, served.adjusted)
             raise
         recorder.escalate(problem)
         return replace(better, attempts=(*attempts, *better.attempts))
@@ -237,10 +237,11 @@ class Router:
     async def _call(self, ask: Callable[..., Awaitable[T]], request: ChatRequest, recorder: Recorder) -> T:
         """Return what the chain answers; a request that ends without an answer is recorded here."""
         links: list[Link] = [model.link for model in recorder.plan.models]
+        trail: list[Attempt] = []
         try:
             asked = replace(request, author=recorder.plan.author)
             covers = self._budgets.covers(recorder.plan, request) if self._budgets else None
-            return await ask(asked, links, deadline_seconds=self._limits.deadline_seconds, covers=covers)
+            return await ask(asked, links, deadline_seconds=self._limits.deadline_seconds, covers=covers, trail=trail)
         except NoModelAnswered as error:
             event = recorder.unanswered(error.cause.code if error.cause else "unavailable", error.attempts)
             await recorder.kept()
@@ -250,7 +251,7 @@ class Router:
             await recorder.kept()
             raise
         except asyncio.CancelledError:
-            recorder.unanswered(DISCONNECTED, ())
+            recorder.unanswered(DISCONNECTED, trail)
             raise
 
     def _able(self, request: ChatRequest, options: RouteOptions, allowed: range) -> tuple[list[RoutedModel], dict[int, Refusal]]:

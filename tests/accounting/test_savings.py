@@ -1,6 +1,7 @@
 """What the traffic in a ledger cost and saved, by hand and by property."""
 
 import tracemalloc
+from dataclasses import replace
 from datetime import timedelta
 from decimal import Decimal
 from pathlib import Path
@@ -67,14 +68,17 @@ def test_what_was_spent_in_vain_counts_against_the_router() -> None:
 
 
 def test_unknown_costs_are_counted_and_never_nothing() -> None:
-    """A broken stream and a model without a price are in no sum; what was discarded before them is told beside."""
-    discarded = attempt("bulk", "empty", SMALL)
-    found = accounted([event("bulk", Usage(2_000)), unpriced(event("standard", SMALL, before=(discarded,))), event("bulk", SMALL)])
+    """Of a broken stream and of a model without a price only what is certain is spent, and none of it is compared."""
+    discarded = attempt("bulk", "empty", SMALL)  # 0.00109
+    *_, cut = event("bulk", Usage(2_000)).attempts
+    broken = replace(event("bulk", Usage(2_000)), attempts=(replace(cut, part_usd=Decimal("0.00054")),))
+    found = accounted([broken, unpriced(event("standard", SMALL, before=(discarded,))), event("bulk", SMALL)])
 
     assert (found.total.requests, found.total.unknown_costs) == (3, 2)
-    assert found.total.spent_usd == Decimal("0.00109")
-    assert found.total.baseline_usd == Decimal("0.0225")
-    assert found.in_vain["empty"].unbooked_usd == Decimal("0.00109")
+    assert found.total.spent_usd == Decimal("0.00272")  # 0.00054, 0.00109 and 0.00109
+    assert found.total.partial_usd == Decimal("0.00163")
+    assert (found.total.compared_usd, found.total.baseline_usd) == (Decimal("0.00109"), Decimal("0.0225"))
+    assert found.in_vain["empty"].usd == found.total.in_vain_usd == Decimal("0.00109")
     assert (found.controls.requests, found.controls.left_out) == (1, 2)
 
 

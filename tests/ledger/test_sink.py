@@ -64,7 +64,8 @@ def test_who_waited_has_its_row_and_many_share_a_transaction(engine: Engine) -> 
 def test_a_locked_database_holds_no_answer_up(tmp_path: Path) -> None:
     """The first transaction that fails lets all who wait go; the rows wait, as many as may, and are written when it heals.
 
-    Whoever went without its row is counted. That it broke, that rows are lost and that it healed are one line each in the log, however many requests there were.
+    Whoever went without its row is counted.
+    That it broke, that rows are lost and that it healed are one line each in the log, however many requests there were.
     """
     path, watched = tmp_path / "ledger.db", Watched()
     engine = engine_for(f"sqlite:///{path}", lock_seconds=0.05)

@@ -1,6 +1,7 @@
 """What the traffic in a ledger cost, what it would have cost, and what was saved. Exact: sums of decimals.
 
-**Spent** is what every attempt cost, answers that were discarded and failed attempts that told their usage included.
+**Spent** is what every attempt certainly cost, answers that were discarded, failed attempts that told their usage and the
+known part of unknown costs included.
 **Baseline** is what the answers' tokens would have cost at the top tier, by the price that held when they were given.
 **Saved** is baseline less spent less the router's own time, over the requests of which both are known; requests that
 nobody answered have no baseline, so what they cost counts against the router.
@@ -38,13 +39,15 @@ class Tally:
     requests, unanswered
         How many came, and how many of them nobody answered.
     unknown_costs
-        Of how many the cost is unknown; they are in none of the sums.
+        Of how many the cost is unknown; what of it is known is in what was spent alone.
     not_compared
         Of how many more the cost is known, but not the baseline; they are in what was spent alone.
     unaccounted_attempts
         Failed attempts that may have cost money that nobody told; in none of the sums.
     spent_usd, in_vain_usd
-        What all attempts cost, and of that, those that were not the answer.
+        What all attempts certainly cost, and of that, those that were not the answer.
+    partial_usd
+        Of what was spent, that of requests whose cost is unknown.
     compared_usd, baseline_usd
         What the requests cost whose baseline is known, and that baseline.
     decision_us
@@ -58,6 +61,7 @@ class Tally:
     unaccounted_attempts: int = 0
     spent_usd: Decimal = ZERO
     in_vain_usd: Decimal = ZERO
+    partial_usd: Decimal = ZERO
     compared_usd: Decimal = ZERO
     baseline_usd: Decimal = ZERO
     decision_us: int = 0
@@ -68,11 +72,12 @@ class Tally:
         self.unanswered += event.model is None
         self.unaccounted_attempts += event.unaccounted_attempts
         self.decision_us += round(event.decision_seconds * _MICROSECONDS)
+        self.spent_usd += event.known_usd
+        self.in_vain_usd += sum((attempt.known_usd for attempt in in_vain(event)), ZERO)
         if event.cost_usd is None:
             self.unknown_costs += 1
+            self.partial_usd += event.known_usd
             return
-        self.spent_usd += event.cost_usd
-        self.in_vain_usd += sum((attempt.cost_usd or ZERO for attempt in in_vain(event)), ZERO)
         if event.baseline_usd is None and event.model is not None:
             self.not_compared += 1
             return
@@ -97,17 +102,14 @@ class InVain:
     attempts
         How many.
     unaccounted
-        Of how many of them nobody told what they cost.
+        Of how many of them nobody told all that they cost.
     usd
-        What the others cost.
-    unbooked_usd
-        Of that, what is in no sum, because the cost of the answer is unknown.
+        What they certainly cost.
     """
 
     attempts: int = 0
     unaccounted: int = 0
     usd: Decimal = ZERO
-    unbooked_usd: Decimal = ZERO
 
 
 @dataclass(slots=True)
@@ -254,8 +256,7 @@ class Savings:
             entry = self.in_vain.setdefault(attempt.outcome, InVain())
             entry.attempts += 1
             entry.unaccounted += attempt.unaccounted
-            entry.usd += attempt.cost_usd or ZERO
-            entry.unbooked_usd += (attempt.cost_usd or ZERO) if event.cost_usd is None else ZERO
+            entry.usd += attempt.known_usd
 
 
 def account(events: Iterable[RoutedCompletion], controls: Controls, by: By | None = None) -> Savings:

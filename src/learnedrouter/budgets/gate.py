@@ -149,7 +149,7 @@ class Gate:
         if hold is None:
             return
         unknown = event.cost_usd is None or event.unaccounted_attempts > 0
-        known = to_pico(event.cost_usd or Decimal(0))
+        known = to_pico(event.known_usd)
         cost = max(known, hold.estimated) if unknown else known
         accounts = tuple(claim.account for claim in hold.claims)
         self._clerk.settle(Settle(event.id, accounts, hold.reserved, cost, unknown))

@@ -9,8 +9,8 @@ A breaker opens after `failures` failures in a row that fall back, and lets a re
 
 import asyncio
 import time
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterator, Mapping, Sequence
-from contextlib import aclosing, contextmanager
+from collections.abc import AsyncGenerator, AsyncIterator, Mapping, Sequence
+from contextlib import aclosing
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
@@ -18,14 +18,14 @@ from typing import Any
 from purgatory import AsyncCircuitBreakerFactory
 from purgatory.domain.model import HALF_OPENED, OPENED
 
-from learnedrouter.chat import ChatRequest, Chunk, Completion, ModelRef, Usage
+from learnedrouter.chat import ChatRequest, Chunk, Completion, ModelRef
 from learnedrouter.dialects.crossing import StreamCrossing, answer_for, stream_for
 from learnedrouter.dialects.error_shapes import read_error
 from learnedrouter.dialects.streams import StreamReader, carries_content, streaming_body, wants_usage
-from learnedrouter.errors import ProviderDenied, ProviderError, ProviderRejected, ProviderTimeout, RequestError
+from learnedrouter.errors import ProviderDenied, ProviderRejected, ProviderTimeout, RequestError
 from learnedrouter.providers.base import Provider, error_for_status
 from learnedrouter.providers.bodies import UNADJUSTED, Adjusted, Link, carried_headers, write_body
-from learnedrouter.providers.trying import CANNOT_CROSS, CIRCUIT_OPEN, DEADLINE, DENIED_BEFORE, Attempt, Covers, first_answer
+from learnedrouter.providers.trying import CANNOT_CROSS, CIRCUIT_OPEN, DEADLINE, DENIED_BEFORE, Attempt, Bill, Covers, first_answer
 
 __all__ = [
     "CANNOT_CROSS",
@@ -121,9 +121,20 @@ class FallbackChain:
         )
 
     async def complete(
-        self, request: ChatRequest, links: Sequence[Link], *, deadline_seconds: float, covers: Covers | None = None
+        self,
+        request: ChatRequest,
+        links: Sequence[Link],
+        *,
+        deadline_seconds: float,
+        covers: Covers | None = None,
+        trail: list[Attempt] | None = None,
     ) -> Served:
-        """Return the first answer that one of `links` gives; `covers` says before each call whether it may be made.
+        """Return the first answer that one of `links` gives.
+
+        Parameters
+        ----------
+        deadline_seconds, covers, trail
+            See `trying.first_answer`.
 
         Raises
         ------
@@ -132,12 +143,19 @@ class FallbackChain:
         NoModelAnswered
             Every model failed, or the deadline passed.
         """
+        tried: list[Attempt] = [] if trail is None else trail
         ask = partial(self._ask, request)
-        (completion, adjusted), tried = await first_answer(links, ask, deadline_seconds=deadline_seconds, covers=covers)
-        return Served(completion, tried.link, tried.attempts, adjusted)
+        (completion, adjusted), link = await first_answer(links, ask, deadline_seconds=deadline_seconds, covers=covers, trail=tried)
+        return Served(completion, link, tuple(tried), adjusted)
 
     async def stream(
-        self, request: ChatRequest, links: Sequence[Link], *, deadline_seconds: float, covers: Covers | None = None
+        self,
+        request: ChatRequest,
+        links: Sequence[Link],
+        *,
+        deadline_seconds: float,
+        covers: Covers | None = None,
+        trail: list[Attempt] | None = None,
     ) -> OpenedStream:
         """Return the first streamed answer of which any content came; to be closed by the caller.
 
@@ -148,8 +166,10 @@ class FallbackChain:
         RequestError, NoModelAnswered
             See `complete`.
         """
-        opened, tried = await first_answer(links, partial(self._open, request), deadline_seconds=deadline_seconds, covers=covers)
-        return replace(opened, attempts=tried.attempts)
+        tried: list[Attempt] = [] if trail is None else trail
+        ask = partial(self._open, request)
+        opened, _ = await first_answer(links, ask, deadline_seconds=deadline_seconds, covers=covers, trail=tried)
+        return replace(opened, attempts=tuple(tried))
 
     async def count_tokens(self, request: ChatRequest, link: Link) -> int | None:
         """Return how many tokens of input `request` is to a model; None where its provider cannot count them.
@@ -177,7 +197,7 @@ class FallbackChain:
         for provider in self._providers.values():
             await provider.aclose()
 
-    async def _ask(self, request: ChatRequest, link: Link, timeout_seconds: float) -> tuple[Completion, Adjusted]:
+    async def _ask(self, request: ChatRequest, link: Link, timeout_seconds: float, bill: Bill) -> tuple[Completion, Adjusted]:
         provider = self._providers[link.ref.provider]
         headers = carried_headers(request.headers, request.dialect, provider.dialect)
         async with await self._breakers.get_breaker(str(link.ref)):
@@ -187,11 +207,11 @@ class FallbackChain:
                     completion = await provider.complete(body, timeout_seconds=timeout_seconds, headers=headers)
             except TimeoutError:
                 raise ProviderTimeout(f"no answer within {timeout_seconds:.1f} s") from None
-            with billed(lambda: completion.usage):
-                answer = answer_for(completion.body, provider.dialect, request.dialect, model=link.ref.model, created=int(time.time()))
+            bill.read = lambda: completion.usage  # it is to be paid, even if it cannot be written in the caller's dialect
+            answer = answer_for(completion.body, provider.dialect, request.dialect, model=link.ref.model, created=int(time.time()))
             return replace(completion, body=answer), adjusted
 
-    async def _open(self, request: ChatRequest, link: Link, timeout_seconds: float) -> OpenedStream:
+    async def _open(self, request: ChatRequest, link: Link, timeout_seconds: float, bill: Bill) -> OpenedStream:
         provider = self._providers[link.ref.provider]
         body, adjusted = write_body(request, link, provider.dialect)
         usage = wants_usage(request)
@@ -201,11 +221,11 @@ class FallbackChain:
         source = provider.stream(streaming_body(body, provider.dialect), timeout_seconds=longest, headers=headers)
         rest = self._crossed(source, link, crossing, timeout_seconds)
         held: list[Chunk] = []
-        with billed(lambda: crossing.reader.usage):
-            async for crossed, content in rest:
-                held += crossed
-                if content:
-                    break
+        bill.read = lambda: crossing.reader.usage
+        async for crossed, content in rest:
+            held += crossed
+            if content:
+                break
         return OpenedStream(tuple(held), rest, crossing.reader, link, adjusted=adjusted)
 
     async def _crossed(
@@ -223,16 +243,6 @@ class FallbackChain:
                 content = content or carries_content(chunk, dialect)
                 yield crossing.feed(chunk), content
             yield crossing.finish(), True
-
-
-@contextmanager
-def billed(usage: Callable[[], Usage]) -> Iterator[None]:
-    """Let a provider's failure carry what the call used until then, where the provider told."""
-    try:
-        yield
-    except ProviderError as error:
-        error.usage = told if (told := usage()).told else None
-        raise
 
 
 async def _next(source: AsyncGenerator[Any, None], timeout_seconds: float) -> Any:

@@ -21,7 +21,7 @@ from typing import TypeVar
 
 from purgatory.domain.model import OpenedState
 
-from learnedrouter.chat import ModelRef, Usage
+from learnedrouter.chat import UNTOLD, ModelRef, Usage
 from learnedrouter.errors import NoModelAnswered, ProviderDenied, ProviderError, ProviderRejected, RequestError
 from learnedrouter.providers.bodies import Link
 
@@ -30,6 +30,9 @@ Answer = TypeVar("Answer")
 CIRCUIT_OPEN, DEADLINE, DENIED_BEFORE, CANNOT_CROSS = "circuit_open", "deadline", "denied_before", "cannot_cross"
 OVER_BUDGET = "over_budget"
 """Outcomes of attempts that never reached a provider."""
+
+DISCONNECTED = "disconnected"
+"""Outcome of an attempt, and of a request, whose caller did not wait for the end."""
 
 MAX_WAITS = 2
 """How often one request waits for a provider: one that says ``Retry-After: 0`` for ever is not to be asked for ever."""
@@ -57,6 +60,8 @@ class Attempt:
         Where the price comes from; empty where there is none.
     asked_at
         When the model was asked, in seconds since 1970; None where it was not.
+    part_usd
+        What is certain of a cost that is unknown: the price of the tokens that were told; None where there is no such part.
     """
 
     ref: ModelRef
@@ -69,6 +74,13 @@ class Attempt:
     cost_usd: Decimal | None = None
     price_source: str = ""
     asked_at: float | None = None
+    part_usd: Decimal | None = None
+
+    @property
+    def known_usd(self) -> Decimal:
+        """What it certainly cost; what it may have cost beyond that is unknown where `cost_usd` is."""
+        known = self.part_usd if self.cost_usd is None else self.cost_usd
+        return Decimal(0) if known is None else known
 
     @property
     def unaccounted(self) -> bool:
@@ -77,33 +89,43 @@ class Attempt:
         return self.cost_usd is None and self.outcome not in NOT_ASKED and not refused
 
 
-@dataclass(frozen=True, slots=True)
-class Tried:
-    """The link that answered, and everything that was tried until then, the answer included."""
+class Bill:
+    """What a call has used so far: read when it fails or is given up, so that what was told by then is booked."""
 
-    link: Link
-    attempts: tuple[Attempt, ...]
+    def __init__(self) -> None:
+        self.read: Callable[[], Usage] = lambda: UNTOLD
+
+    @property
+    def told(self) -> Usage | None:
+        """The tokens told so far; None where nothing was."""
+        usage = self.read()
+        return usage if usage.told else None
 
 
 async def first_answer(
     links: Sequence[Link],
-    call: Callable[[Link, float], Awaitable[Answer]],
+    call: Callable[[Link, float, Bill], Awaitable[Answer]],
     *,
     deadline_seconds: float,
-    covers: Covers | None = None,
-) -> tuple[Answer, Tried]:
-    """Return what `call` gives for the first link for which it gives anything.
+    covers: Covers | None,
+    trail: list[Attempt],
+) -> tuple[Answer, Link]:
+    """Return what `call` gives for the first link for which it gives anything, and that link.
 
     Parameters
     ----------
     links
         In the order in which they are tried.
     call
-        Asks a link, given the seconds that it may take; raises `ProviderError`, `RequestError` or `OpenedState`.
+        Asks a link, given the seconds that it may take, and keeps its bill; raises `ProviderError`, `RequestError` or
+        `OpenedState`.
     deadline_seconds
         For all of it together.
     covers
         Asked before each call; a link that it declines is passed over.
+    trail
+        Takes up every attempt as it ends, the answer included: where the caller does not wait for the end, and this is
+        cancelled, it is all that is left of them.
 
     Raises
     ------
@@ -112,11 +134,11 @@ async def first_answer(
     NoModelAnswered
         Every link failed, or the deadline passed.
     """
-    tries = _Tries(time.monotonic() + deadline_seconds, covers)
+    tries = _Tries(time.monotonic() + deadline_seconds, covers, trail)
     for waits in range(MAX_WAITS + 1):
         for link in links:
             if (answer := await tries.ask(link, call)) is not None:
-                return answer, Tried(link, tuple(tries.attempts))
+                return answer, link
             if isinstance(tries.cause, ProviderRejected):
                 raise tries.failure()
         if waits == MAX_WAITS or (link_again := tries.worth_waiting_for()) is None:
@@ -129,15 +151,15 @@ async def first_answer(
 class _Tries:
     """What became of the links so far; `ends` and `ready_at` are times of the monotonic clock."""
 
-    def __init__(self, ends: float, covers: Covers | None) -> None:
+    def __init__(self, ends: float, covers: Covers | None, trail: list[Attempt]) -> None:
         self._ends, self._covers = ends, covers
-        self.attempts: list[Attempt] = []
+        self.attempts = trail
         self.cause: ProviderError | None = None
         self.ready_at: dict[Link, float] = {}
         self._uncrossable: RequestError | None = None
         self._denied: set[str] = set()
 
-    async def ask(self, link: Link, call: Callable[[Link, float], Awaitable[Answer]]) -> Answer | None:
+    async def ask(self, link: Link, call: Callable[[Link, float, Bill], Awaitable[Answer]]) -> Answer | None:
         """Return what a link answers; None where it does not, or need not be asked."""
         began = time.monotonic()
         left = self._ends - began
@@ -147,8 +169,9 @@ class _Tries:
         if self._covers and not await self._covers(link):
             self._note(link, OVER_BUDGET, "not tried: a budget does not cover it")
             return None
+        bill = Bill()
         try:
-            answer = await call(link, min(left, link.timeout_seconds))
+            answer = await call(link, min(left, link.timeout_seconds), bill)
         except OpenedState:
             self._note(link, CIRCUIT_OPEN, "not tried: it failed too often just now")
         except RequestError as error:
@@ -156,11 +179,14 @@ class _Tries:
             self._note(link, CANNOT_CROSS, str(error))
         except ProviderError as error:
             self.cause = error
-            self._note(link, error.code, str(error), error.status, began, error.usage)
+            self._note(link, error.code, str(error), error.status, began, bill.told)
             if isinstance(error, ProviderDenied):
                 self._denied.add(link.ref.provider)
             if error.retry_after_seconds is not None:
                 self.ready_at[link] = time.monotonic() + error.retry_after_seconds
+        except asyncio.CancelledError:
+            self._note(link, DISCONNECTED, "its caller did not wait for the answer", None, began, bill.told)
+            raise
         else:
             self._note(link, "ok", "", 200, began)
             return answer

@@ -73,6 +73,7 @@ def _attempt(row: RowMapping) -> Attempt:
         duration_ms=row["duration_us"] / 1e3,
         usage=usage if usage.told else None,
         cost_usd=usd(row["cost_pico_usd"]),
+        part_usd=usd(row["part_pico_usd"]),
         price_source=row["price_source"] or "",
     )
 

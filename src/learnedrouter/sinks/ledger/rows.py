@@ -91,6 +91,7 @@ def _attempt_row(event: RoutedCompletion, place: int, attempt: Attempt, capture:
         "cost_pico_usd": pico(attempt.cost_usd),
         "price_source": attempt.price_source or None,
         "unaccounted": attempt.unaccounted,
+        "part_pico_usd": pico(attempt.part_usd),
     }
 
 

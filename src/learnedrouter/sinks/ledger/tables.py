@@ -90,6 +90,7 @@ attempts = Table(
     Column("cost_pico_usd", BigInteger),
     Column("price_source", Text),
     Column("unaccounted", Boolean, nullable=False),
+    Column("part_pico_usd", BigInteger),  # where the cost is unknown, what of it is certain
 )
 
 captures = Table(

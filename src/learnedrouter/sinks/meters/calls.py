@@ -5,7 +5,7 @@ the buckets that stand there.
 """
 
 from learnedrouter.events import RoutedCompletion
-from learnedrouter.providers.trying import NOT_ASKED
+from learnedrouter.providers.trying import DISCONNECTED, NOT_ASKED
 from learnedrouter.sinks.meters.base import NOBODY, Meters
 
 CHAT = "chat"
@@ -38,7 +38,8 @@ class CallMeters:
         successors = [attempt.ref.model for attempt in event.attempts[1:]]
         # The last attempt of an answered request is the answer: nothing took over from it, even if it broke off.
         for attempt, successor in zip(event.attempts, successors if event.model else [*successors, NOBODY], strict=False):
-            self._fallbacks(attempt.ref.model, successor, attempt.outcome).inc()
+            if attempt.outcome != DISCONNECTED:  # not the model's failure: nobody waited for it
+                self._fallbacks(attempt.ref.model, successor, attempt.outcome).inc()
         if event.model is None:
             return
         call_labels = (CHAT, event.model.provider, event.model.model)

@@ -10,6 +10,7 @@ class MoneyMeters:
     def __init__(self, meters: Meters) -> None:
         self._tokens = meters.counter("tokens", "Tokens billed, in disjoint classes; reasoning is a part of output.", "model", "type")
         self._cost = meters.counter("cost_dollars", "Cost of requests.", "tier", "model")
+        self._partial = meters.counter("partial_cost_dollars", "What is certain of costs that are not known whole.", "tier", "model")
         self._baseline = meters.counter("baseline_cost_dollars", "What those whose cost is known had cost at the top tier.", "tier")
         self._unknown = meters.counter(
             "unknown_usage_requests", "Answered requests whose provider did not tell all of their tokens.", "model"
@@ -36,9 +37,13 @@ class MoneyMeters:
         for attempt in event.attempts[:-1] if event.model else event.attempts:
             if attempt.unaccounted:
                 self._unaccounted(attempt.ref.model).inc()
+        tier = event.served_tier or event.decision.tier
         if event.cost_usd is not None:
-            self._cost(event.served_tier or event.decision.tier, model).inc(float(event.cost_usd))
+            self._cost(tier, model).inc(float(event.cost_usd))
             if event.baseline_usd is not None:
                 self._baseline(event.decision.tier).inc(float(event.baseline_usd))
-        elif event.model:
+            return
+        if event.known_usd:
+            self._partial(tier, model).inc(float(event.known_usd))
+        if event.model:
             self._unpriced(model).inc()

@@ -5,7 +5,7 @@ To change the tables: change `tables` (or `budget_tables`), add a script beside 
 
 from sqlalchemy import Column, MetaData, String, Table
 
-HEAD = "0004"
+HEAD = "0005"
 """The newest step."""
 
 version = Table("learnedrouter_ledger_version", MetaData(), Column("version_num", String(32), primary_key=True))
