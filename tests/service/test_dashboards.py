@@ -3,13 +3,14 @@
 import json
 import re
 from collections.abc import Iterator
+from decimal import Decimal
 from typing import Any
 
 import httpx2
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
-from learnedrouter.config import Settings
+from learnedrouter.config import BudgetSettings, LedgerSettings, Settings
 from tests.conftest import ROOT
 from tests.service.running import KEY, Running, running
 
@@ -22,9 +23,11 @@ OF_PROMETHEUS = {"job", "instance", "le"}
 
 
 @pytest.fixture(scope="module")
-def exposed(settings: Settings) -> dict[str, set[str]]:
+def exposed(settings: Settings, tmp_path_factory: pytest.TempPathFactory) -> dict[str, set[str]]:
     """What /metrics gives after traffic of every kind: the labels of each series' name."""
-    with running(settings, adjust={"oai-1": {"max_output_tokens": 10}}) as service:
+    ledger = LedgerSettings(url=f"sqlite:///{tmp_path_factory.mktemp('ledger')}/ledger.db")
+    budget = BudgetSettings(period="day", limit_usd=Decimal(5))
+    with running(settings, adjust={"oai-1": {"max_output_tokens": 10}}, ledger=ledger, budgets=(budget,)) as service:
         _traffic(service)
         text = httpx2.get(f"{service.url}/metrics").text
     found: dict[str, set[str]] = {}
