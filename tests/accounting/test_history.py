@@ -1,9 +1,12 @@
 """What the traffic in a ledger would have cost otherwise."""
 
+import random
+from dataclasses import replace
 from datetime import timedelta
 from decimal import Decimal
 from pathlib import Path
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -94,7 +97,7 @@ def test_a_fallback_of_then_is_not_undone_where_the_decision_stays() -> None:
     assert (other.otherwise.sent_usd, other.changed) == (USD["structured"], 1)
 
 
-def test_what_cannot_be_replayed_is_counted(classifier: TierClassifier) -> None:
+def test_what_cannot_be_replayed_is_counted() -> None:
     """Broken streams, requests without an answer, other ladders, asks that were not captured; and nothing at all is an error."""
     foreign = event("bulk", USAGE, sufficiency=(0.5, 0.6, 0.7, 1.0))
     object.__setattr__(foreign, "served_tier", "gone")
@@ -103,8 +106,41 @@ def test_what_cannot_be_replayed_is_counted(classifier: TierClassifier) -> None:
 
     assert found.requests == 1
     assert found.left_out == {"without an answer": 1, "of unknown tokens": 1, "of another ladder": 1}
-    with pytest.raises(InputError, match="no request can be replayed: 1 whose ask was not captured"):
-        replay([event("bulk", USAGE)], RUNGS, PRICES, by_artifact(classifier, None))
+
+
+def test_another_artefact_needs_the_asks(classifier: TierClassifier) -> None:
+    """An embedding is not enough, for what stands beside it is measured on the text; one sentence says so, and what would do."""
+    nothing, told = event("bulk", USAGE), event("bulk", USAGE)
+    embedded = replace(told, asked=replace(told.asked, embedding=np.ones(classifier.encoder.dimension, dtype=np.float32)))
+
+    with pytest.raises(InputError) as raised:
+        replay([nothing, embedded], RUNGS, PRICES, by_artifact(classifier, None))
+
+    assert str(raised.value) == (
+        "no request can be replayed: 1 whose ask was not captured, 1 of whose ask only the embedding was captured; "
+        'another artefact reads the asks themselves, which `[ledger] capture = "text"` alone keeps'
+    )
+
+
+@pytest.mark.parametrize(
+    ("reasons", "then"), [(("unfamiliar",), "complex"), (("unfamiliar", "max_tier"), "standard"), (("unfamiliar", "max_tier"), "bulk")]
+)
+def test_what_was_unfamiliar_stays_where_it_was(reasons: tuple[str, ...], then: str) -> None:
+    """Its probabilities are no evidence, whatever the threshold: it goes to the highest tier that is allowed."""
+    strange = event(then, USAGE, reasons=reasons, sufficiency=(0.99, 0.99, 0.99, 1.0))
+    found = replay([strange], RUNGS, PRICES, by_threshold(DEFAULT_LADDER, 0.5))
+
+    assert found.otherwise is not None
+    assert (found.changed, found.otherwise.sent_usd) == (0, USD[then])
+
+
+def test_what_another_artefact_finds_unfamiliar_goes_to_the_top(classifier: TierClassifier) -> None:
+    """As it would have then: mash on the keyboard is no easy request."""
+    mash = "".join(random.Random(7).choice("qxzjkvw#%&{}[]0123456789ABCDEF+/=") for _ in range(400))
+    found = replay([event("bulk", USAGE, ask=mash)], RUNGS, PRICES, by_artifact(classifier, 0.0))
+
+    assert found.otherwise is not None
+    assert found.otherwise.sent_usd == USD["complex"]
 
 
 def test_another_artefact_reads_the_captured_asks(classifier: TierClassifier, tmp_path: Path) -> None:

@@ -5,7 +5,13 @@ was captured. What held then holds again as far as the ledger tells:
 
 - a tier or a model that the caller forced, and a conversation that kept its model, stay as they were;
 - a tier that was raised, by the caller's ``min_tier`` or by what the request needs, is a floor; one that was lowered is a
-  cap.
+  cap;
+- a request that was unlike everything in training stays where it was at any threshold; another artefact has its own
+  notion of what is familiar.
+
+Another artefact needs the ask itself. Of one whose embedding alone was captured there is no telling what a further head
+would hold, even over the same encoder: the structural features that stand beside the embedding, and the shape that says
+whether a request is familiar, are measured on the text; and in a cascade only one of two embeddings is there.
 
 Not in the ledger, and so not replayed: a floor or cap that made no difference then but would now; failures and fallbacks
 (every model answers); what another model would have written (the tokens stay as they were, cached ones too).
@@ -32,6 +38,10 @@ _PARTS = 1_000_000
 
 _DAY_US = 86_400_000_000
 _CHUNK = 256
+_UNREAD, _UNREAD_EMBEDDED = "whose ask was not captured", "of whose ask only the embedding was captured"
+_NEEDS_TEXT = 'another artefact reads the asks themselves, which `[ledger] capture = "text"` alone keeps'
+
+_UNFAMILIAR = "unfamiliar"
 _KEPT = frozenset({"forced_tier", "forced_model", "conversation"})
 
 Fresh = tuple[int, Sequence[float]]
@@ -101,7 +111,8 @@ def replay(
             tape.add(event, fresh, replayed=decide is not None)
     if not tape.requests:
         why = ", ".join(f"{count} {reason}" for reason, count in tape.left_out.items()) or "the ledger holds none in that time"
-        raise InputError(f"no request can be replayed: {why}")
+        hint = f"; {_NEEDS_TEXT}" if {_UNREAD, _UNREAD_EMBEDDED} & tape.left_out.keys() else ""
+        raise InputError(f"no request can be replayed: {why}{hint}")
     return History(
         as_served=Mix(tiers, models, _cells(tape.as_served), tape.days),
         otherwise=Mix(tiers, models, _cells(tape.otherwise), tape.days) if decide else None,
@@ -127,7 +138,10 @@ def by_threshold(ladder: Ladder, threshold: float) -> Decide:
 
     def decide(event: RoutedCompletion) -> Fresh | None:
         sufficiency = _sufficiency(event, ladder.names)
-        return (constrained(event, choose_tier(sufficiency, threshold), ladder), sufficiency) if sufficiency else None
+        if not sufficiency:
+            return None
+        free = ladder.top if _UNFAMILIAR in event.decision.reasons else choose_tier(sufficiency, threshold)
+        return constrained(event, free, ladder), sufficiency
 
     return lambda events: list(map(decide, events))
 
@@ -148,10 +162,11 @@ def by_artifact(classifier: TierClassifier, threshold: float | None) -> Decide:
         asked = [(event, event.asked.ask) for event in events if event.asked.ask]
         if not asked:
             return [None] * len(events)
-        assessed = classifier.assess([ask for _, ask in asked]).sufficiency.tolist()
+        assessed = classifier.assess([ask for _, ask in asked])
+        believed, sufficiency = assessed.believed.tolist(), assessed.sufficiency.tolist()
         fresh = {
-            event.id: (constrained(event, choose_tier(sufficiency, wanted), classifier.ladder), sufficiency)
-            for (event, _), sufficiency in zip(asked, assessed, strict=True)
+            event.id: (constrained(event, choose_tier(sure, wanted), classifier.ladder), told)
+            for (event, _), sure, told in zip(asked, believed, sufficiency, strict=True)
         }
         return [fresh.get(event.id) for event in events]
 
@@ -168,7 +183,8 @@ def constrained(event: RoutedCompletion, tier: int, ladder: Ladder) -> int:
         if reason in _KEPT:
             return then
         if reason in ("min_tier", "max_tier", "tier_has_no_model") or reason.startswith("needs_"):
-            free = choose_tier(list(decision.sufficiency.values()), decision.threshold)
+            sure = list(decision.sufficiency.values())
+            free = ladder.top if _UNFAMILIAR in decision.reasons else choose_tier(sure, decision.threshold)
             tier = min(tier, then) if then < free else max(tier, then)
     return tier
 
@@ -241,7 +257,9 @@ class _Tape:
             return "without an answer"
         if event.served_tier not in self.tiers or (not sufficiency and not undecided):
             return "of another ladder"
-        return "whose ask was not captured" if undecided else None
+        if undecided:
+            return _UNREAD if event.asked.embedding is None else _UNREAD_EMBEDDED
+        return None
 
 
 def _count(counts: _Counts, sent: int, parts: Sequence[int], costs: Sequence[Decimal]) -> None:

@@ -135,7 +135,8 @@ def event_json(event: RoutedCompletion) -> dict[str, Any]:
         "streamed": event.streamed,
         "clamped": event.adjusted.clamped or None,
         "params": list(event.adjusted.parameters),
-        **_account_json(event),
+        **(account := _account_json(event)),
+        "cost": {**account["cost"], "known_usd": _money(event.known_usd)},
     }
 
 
