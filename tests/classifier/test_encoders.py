@@ -55,8 +55,8 @@ def test_a_static_encoder_reads_like_model2vec(static: Path) -> None:
     ]
     np.testing.assert_allclose(cosines[known], 1, atol=1e-3)
     assert sum(known) >= 3
-    assert vectors.shape == (len(TEXTS), ours.dimension)
-    assert lengths[2] > ours.max_tokens
+    assert vectors.shape == (len(TEXTS), ours.spec.dimension)
+    assert lengths[2] > ours.spec.max_tokens
 
 
 def test_a_text_reads_the_same_alone_and_in_company(static: Path) -> None:

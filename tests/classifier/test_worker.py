@@ -23,15 +23,13 @@ class Slow:
     """An encoder that takes as long as it is held, and remembers what it was given; a text's length makes its vector."""
 
     kind: Kind = "onnx"
-    dimension: int = 2
-    max_tokens: int = 100
     free: threading.Event = field(default_factory=threading.Event)
     batches: list[list[str]] = field(default_factory=list)
     threads: set[str] = field(default_factory=set)
 
     @property
     def spec(self) -> EncoderSpec:
-        return EncoderSpec(self.kind, "test", self.dimension, self.max_tokens, "fp32")
+        return EncoderSpec(self.kind, "test", 2, 100, "fp32")
 
     def encode(self, texts: Sequence[str]) -> tuple[FloatArray, IntArray]:
         self.batches.append(list(texts))

@@ -143,8 +143,8 @@ def load(folder: Path) -> TierClassifier:
     manifest = read_manifest(folder)
     verify(folder, manifest)
     encoder = load_encoder(folder / ENCODER)
-    if encoder.dimension != manifest.dimension:
-        raise ArtifactError(f"{folder}: the encoder gives {encoder.dimension} dimensions, the manifest says {manifest.dimension}")
+    if encoder.spec.dimension != manifest.dimension:
+        raise ArtifactError(f"{folder}: the encoder gives {encoder.spec.dimension} dimensions, the manifest says {manifest.dimension}")
     try:
         ladder = Ladder(tuple(manifest.ladder))
         class_scores = np.array(manifest.class_scores, dtype=np.float64)

@@ -25,14 +25,6 @@ class Encoder(Protocol):
     def spec(self) -> "EncoderSpec":
         """What it is."""
 
-    @property
-    def dimension(self) -> int:
-        """Length of the vectors."""
-
-    @property
-    def max_tokens(self) -> int:
-        """What it reads of a text, special tokens included; of a longer one, the head and the tail."""
-
     def encode(self, texts: Sequence[str]) -> tuple[FloatArray, IntArray]:
         """Return a vector a text, ``(n, dimension)``, and the texts' lengths in tokens before any cut, ``(n,)``.
 

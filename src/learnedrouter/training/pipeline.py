@@ -180,7 +180,7 @@ def _seal(
         ladder=task.ladder.names,
         class_scores=tuple(map(tuple, task.class_scores.tolist())),
         encoder=plan.encoder,
-        dimension=stage.encoder.dimension,
+        dimension=stage.encoder.spec.dimension,
         threshold=promise,
         data=about,
         metrics={**{name: figure.value for name, figure in findings.figures.items()}, **stage.figures},

@@ -119,7 +119,7 @@ def static_stage(making: Making, folder: Path, recipe: TokenRecipe) -> Stage:
 
 def _fitted(making: Making, folder: Path, encoder: Encoder, train: Sample, validation: Sample) -> Stage:
     """Fit the head, calibrate it on the validation rows as served, and write it to `folder`."""
-    head, inverse_regularisation = fit(train, validation, encoder.dimension, making.seed, making.progress)
+    head, inverse_regularisation = fit(train, validation, encoder.spec.dimension, making.seed, making.progress)
     heads.save_head(head, folder)
     serving: Head = FoldedHead.load(folder / FOLDED) if (folder / FOLDED).is_file() else heads.load_head(folder / HEAD)
     found = macro_f1(validation.classes, serving.predict_proba(validation.features).argmax(axis=1))
