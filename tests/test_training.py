@@ -19,10 +19,7 @@ from learnedrouter.training.finetune import Recipe
 from learnedrouter.training.fit import Sample, fit
 from learnedrouter.training.held_out import unseen
 from learnedrouter.training.pipeline import TrainingPlan, train
-
-
-def quiet(step: str, done: int, total: int) -> None:
-    """Show no progress."""
+from tests.made import quiet
 
 
 def test_same_seed_and_data_give_the_same_decisions(

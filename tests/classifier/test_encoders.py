@@ -12,7 +12,6 @@ from sentence_transformers import SentenceTransformer
 from sentence_transformers.sentence_transformer.modules import Normalize, StaticEmbedding
 from tokenizers import Tokenizer
 
-from learnedrouter.ask import Ask
 from learnedrouter.batch import decisions
 from learnedrouter.classifier import artifact
 from learnedrouter.classifier.encoder import EncoderSpec, load_encoder
@@ -23,7 +22,7 @@ from learnedrouter.tiers import DEFAULT_LADDER
 from learnedrouter.training.examples import Labels
 from learnedrouter.training.finetune import Recipe
 from learnedrouter.training.pipeline import Shape, Trained, TrainingPlan, train
-from tests.test_training import quiet
+from tests.made import ask, quiet
 
 TEXTS = ["hi", "Prove it.", "the word " * 2_000, "Добрый день, 你好", "x\u0000y", "{}" * 500, "please translate the sentence"]
 
@@ -93,7 +92,7 @@ def test_a_second_training_takes_its_vectors_from_the_cache(static: Path, small_
     train(plan, lambda step, done, total: steps.append(step))
 
     assert not {"distilling", "embedding"} & set(steps)
-    asks = [Ask(text, "", len(text), 1, False) for text in TEXTS]
+    asks = [ask(text) for text in TEXTS]
     np.testing.assert_array_equal(
         artifact.load(static.parent / "again").assess(asks).sufficiency, artifact.load(static).assess(asks).sufficiency
     )

@@ -16,6 +16,7 @@ from learnedrouter.classifier.model import FirstStage, TierClassifier, label_sco
 from learnedrouter.classifier.worker import ClassifierWorker, judge
 from learnedrouter.errors import Overloaded
 from learnedrouter.tiers import Ladder
+from tests.made import ask
 
 
 @dataclass
@@ -39,10 +40,6 @@ class Slow:
             raise RuntimeError("the encoder broke")
         lengths = np.array([len(text) for text in texts], dtype=np.intp)
         return np.stack([np.cos(lengths), np.sin(lengths)], axis=1).astype(np.float32), lengths
-
-
-def ask(text: str) -> Ask:
-    return Ask(text, "", len(text), 1, False)
 
 
 def make(encoder: Slow) -> TierClassifier:
