@@ -15,7 +15,7 @@ from learnedrouter.training import cascade, threshold, unfamiliar
 from learnedrouter.training.card import model_card
 from learnedrouter.training.compile import Precision
 from learnedrouter.training.dataset import Split
-from learnedrouter.training.distill import TUNED, TokenRecipe
+from learnedrouter.training.distill import TUNED
 from learnedrouter.training.embed import DEFAULT_MAX_TOKENS, DEFAULT_MODEL, Progress, load_model, shortened
 from learnedrouter.training.examples import Examples, Findings, Labels, Outcomes, Task
 from learnedrouter.training.finetune import FROZEN, Recipe, fine_tune
@@ -71,7 +71,7 @@ class TrainingPlan:
     max_tokens: int = DEFAULT_MAX_TOKENS
     precision: Precision = "fp32"
     recipe: Recipe = FROZEN
-    tokens: TokenRecipe = TUNED
+    tokens: Recipe = TUNED
     seed: int = 0
     cache: Path = Path(".cache/embeddings")
     workers: Workers = THREADS
