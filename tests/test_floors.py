@@ -10,7 +10,7 @@ from tests.conftest import ROOT
 
 SOURCE = ROOT / "src" / "learnedrouter"
 FLOORS = (
-    ("errors", "chat", "arrival"),
+    ("errors", "chat", "arrival", "encoding"),
     ("tiers", "pricing", "dialects", "providers"),
     ("events", "ask", "classifier", "config", "price_settings", "rows"),
     ("planning", "conversations", "checking", "training", "recording", "budgets", "routed", "router", "sinks", "batch", "accounting"),
