@@ -2,7 +2,6 @@ import json
 import os
 import subprocess
 import sys
-import time
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +9,7 @@ import httpx2
 import pytest
 
 from tests.conftest import ROOT
+from tests.service.running import wait_until_ready
 
 CLEAN = {key: value for key, value in os.environ.items() if not key.endswith("_API_KEY")}
 
@@ -86,13 +86,8 @@ def test_serve_and_demo(artifact_folder: Path) -> None:
     command = [sys.executable, "-m", "learnedrouter", "serve", "--artifact", str(artifact_folder), "--port", "8917"]
     with subprocess.Popen(command, stderr=subprocess.PIPE, cwd=ROOT, env=CLEAN) as service:
         try:
-            for _ in range(100):
-                try:
-                    if httpx2.get("http://127.0.0.1:8917/readyz").status_code == 200:
-                        break
-                except httpx2.HTTPError:
-                    pass
-                time.sleep(0.1)
+            with httpx2.Client(base_url="http://127.0.0.1:8917") as http:
+                wait_until_ready(http)
             shown = run("demo", "--url", "http://127.0.0.1:8917")
             rows = json.loads(run("demo", "--url", "http://127.0.0.1:8917", "--json").stdout)
         finally:

@@ -25,7 +25,7 @@ from learnedrouter.training import dataset, unfamiliar
 from learnedrouter.training.threshold import route
 from tests.conftest import ROOT
 from tests.made import ask
-from tests.service.conftest import fail, wait_until_ready
+from tests.service.running import fail, wait_until_ready
 
 
 def entries(name: str) -> list[dict[str, str]]:
