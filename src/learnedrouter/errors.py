@@ -153,7 +153,7 @@ class NoModelAnswered(LearnedRouterError):
     message
         One line that names the models and what each said.
     attempts
-        What was tried, in order (``providers.fallback.Attempt``).
+        What was tried, in order (``providers.trying.Attempt``).
     cause
         The error that decided the outcome; None where the chain was empty or every breaker was open.
     """

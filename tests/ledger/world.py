@@ -11,7 +11,7 @@ import numpy as np
 from learnedrouter.chat import Caller, Dialect, ModelRef, Usage
 from learnedrouter.events import Asked, RoutedCompletion
 from learnedrouter.providers.bodies import Adjusted
-from learnedrouter.providers.fallback import Attempt
+from learnedrouter.providers.trying import Attempt
 from learnedrouter.tiers import Decision
 from tests.made import ask
 
