@@ -40,6 +40,8 @@ __all__ = ["Limits", "Plan", "Routed", "RoutedStream", "Router", "RoutingFailed"
 
 T = TypeVar("T")
 
+_Call = Callable[..., Awaitable[T]]
+
 
 class Router:
     """Routes requests over a ladder of models.
@@ -150,8 +152,8 @@ class Router:
         RoutingFailed
             No model answered, or a budget does not cover the request.
         """
-        recorder = await self._recorder(request, options, streamed=False)
-        served = await self._call(self._chain.complete, request, recorder)
+        recorder = await self._admit(request, options, streamed=False)
+        served = await self._answer(self._chain.complete, request, recorder)
         problem = shortcoming(request, served.completion)
         if problem in self._limits.escalated:
             served = await self._escalated(request, options, served, problem, recorder)
@@ -168,8 +170,8 @@ class Router:
         RequestError, RoutingFailed
             See `route`.
         """
-        recorder = await self._recorder(request, options, streamed=True)
-        return RoutedStream(await self._call(self._chain.stream, request, recorder), recorder)
+        recorder = await self._admit(request, options, streamed=True)
+        return RoutedStream(await self._answer(self._chain.stream, request, recorder), recorder)
 
     async def count_tokens(self, request: ChatRequest, options: RouteOptions) -> int | None:
         """Return how many tokens of input a request is, counted by a provider; None where no provider can tell.
@@ -206,9 +208,7 @@ class Router:
         *before, last = served.attempts
         attempts = (*before, replace(last, outcome=problem, usage=served.completion.usage))
         try:
-            asked = replace(request, author=recorder.plan.author)
-            covers = self._budgets.covers(recorder.plan, request) if self._budgets else None
-            better = await self._chain.complete(asked, above[:1], deadline_seconds=left, covers=covers)
+            better = await self._ask(self._chain.complete, request, recorder, above[:1], left)
         except (NoModelAnswered, RequestError) as error:
             tried = error.attempts if isinstance(error, NoModelAnswered) else ()
             return replace(served, attempts=(*tried, *served.attempts))  # the last attempt is always the answer
@@ -218,7 +218,8 @@ class Router:
         recorder.escalate(problem)
         return replace(better, attempts=(*attempts, *better.attempts))
 
-    async def _recorder(self, request: ChatRequest, options: RouteOptions, *, streamed: bool) -> Recorder:
+    async def _admit(self, request: ChatRequest, options: RouteOptions, *, streamed: bool) -> Recorder:
+        """Plan a request and let it in, and return what will record it; one that a budget does not cover is recorded here."""
         began = time.perf_counter()
         plan = await self.plan(request, options)
         asker = Asker(request.dialect, options.caller, streamed)
@@ -234,13 +235,17 @@ class Router:
     def _estimate(self, request: ChatRequest, model: RoutedModel) -> Decimal | None:
         return estimated_cost(model, request, self._limits.expected_output_tokens)
 
-    async def _call(self, ask: Callable[..., Awaitable[T]], request: ChatRequest, recorder: Recorder) -> T:
+    async def _ask(self, call: _Call[T], request: ChatRequest, recorder: Recorder, links: Sequence[Link], seconds: float) -> T:
+        """Return what the chain's `call` gives for `links`, as far as budgets cover them."""
+        written = replace(request, author=recorder.plan.author)
+        covers = self._budgets.covers(recorder.plan, request) if self._budgets else None
+        return await call(written, links, deadline_seconds=seconds, covers=covers)
+
+    async def _answer(self, call: _Call[T], request: ChatRequest, recorder: Recorder) -> T:
         """Return what the chain answers; a request that ends without an answer is recorded here."""
-        links: list[Link] = [model.link for model in recorder.plan.models]
+        links = [model.link for model in recorder.plan.models]
         try:
-            asked = replace(request, author=recorder.plan.author)
-            covers = self._budgets.covers(recorder.plan, request) if self._budgets else None
-            return await ask(asked, links, deadline_seconds=self._limits.deadline_seconds, covers=covers)
+            return await self._ask(call, request, recorder, links, self._limits.deadline_seconds)
         except NoModelAnswered as error:
             event = recorder.unanswered(error.cause.code if error.cause else "unavailable", error.attempts)
             await recorder.kept()
@@ -255,17 +260,17 @@ class Router:
 
     def _able(self, request: ChatRequest, options: RouteOptions, allowed: range) -> tuple[list[RoutedModel], dict[int, Refusal]]:
         """Return the models of the allowed tiers that can serve `request`, and by tier why others cannot."""
-        asked = [model for model in self._models if options.model in (None, model.link.ref.model)]
-        if not asked and self._models:
+        named = [model for model in self._models if options.model in (None, model.link.ref.model)]
+        if not named and self._models:
             known = ", ".join(dict.fromkeys(model.link.ref.model for model in self._models))
             raise RequestError(
                 f"model {options.model!r} is not configured; expected auto, tier:NAME or one of {known}", field="model", status=404
             )
-        crossed = crossings(request, asked)
+        crossed = crossings(request, named)
         budgeted = self._budgets is not None and self._budgets.holds_for(options.caller.key or "")
         able: list[RoutedModel] = []
         refusals: dict[int, Refusal] = {}
-        for model in asked:
+        for model in named:
             tier = self._ladder.index(model.link.tier)
             if tier not in allowed:
                 continue
