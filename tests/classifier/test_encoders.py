@@ -14,7 +14,8 @@ from tokenizers import Tokenizer
 
 from learnedrouter.batch import decisions
 from learnedrouter.classifier import artifact
-from learnedrouter.classifier.encoder import EncoderSpec, load_encoder
+from learnedrouter.classifier.encoder import EncoderSpec
+from learnedrouter.classifier.kinds import load_encoder
 from learnedrouter.classifier.static import StaticEncoder
 from learnedrouter.cli_options import shaped_encoder
 from learnedrouter.errors import ArtifactError

@@ -32,10 +32,10 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from learnedrouter.classifier.encoder import load_encoder
 from learnedrouter.classifier.familiarity import Familiarity
 from learnedrouter.classifier.features import FEATURES
 from learnedrouter.classifier.folded import FOLDED, HEAD, FoldedHead
+from learnedrouter.classifier.kinds import load_encoder
 from learnedrouter.classifier.model import DEFAULT_ACCEPT, FirstStage, Head, TierClassifier
 from learnedrouter.errors import ArtifactError, InputError
 from learnedrouter.tiers import Ladder
