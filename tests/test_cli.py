@@ -8,6 +8,8 @@ from typing import Any
 import httpx2
 import pytest
 
+from learnedrouter import cli_options
+from learnedrouter.training import embed
 from tests.conftest import ROOT
 from tests.service.running import wait_until_ready
 
@@ -71,6 +73,11 @@ def test_bad_input_is_one_line_and_status_two(
     assert last.startswith("learnedrouter: ")
     assert problem in last
     assert "Traceback" not in done.stderr.decode()
+
+
+def test_the_commands_defaults_are_the_trainings() -> None:
+    """They are written down twice, so that a command that trains nothing starts at once."""
+    assert (cli_options.DEFAULT_CACHE, cli_options.DEFAULT_MAX_TOKENS) == (embed.DEFAULT_CACHE, embed.DEFAULT_MAX_TOKENS)
 
 
 def test_a_bad_line_in_a_batch_is_named(artifact_folder: Path) -> None:

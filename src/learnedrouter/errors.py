@@ -116,7 +116,7 @@ class ProviderError(LearnedRouterError):
 
 
 class ProviderTimeout(ProviderError):
-    """The provider did not answer within the attempt's share of the deadline."""
+    """The provider did not answer within the time that an attempt may take."""
 
     code = "timeout"
 

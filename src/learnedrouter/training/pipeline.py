@@ -16,7 +16,7 @@ from learnedrouter.training.card import model_card
 from learnedrouter.training.compile import Precision
 from learnedrouter.training.dataset import Split
 from learnedrouter.training.distill import TUNED
-from learnedrouter.training.embed import DEFAULT_MAX_TOKENS, DEFAULT_MODEL, Progress, load_model, shortened
+from learnedrouter.training.embed import DEFAULT_CACHE, DEFAULT_MAX_TOKENS, DEFAULT_MODEL, Progress, load_model, shortened
 from learnedrouter.training.examples import Examples, Findings, Labels, Outcomes, Task
 from learnedrouter.training.finetune import FROZEN, Recipe, fine_tune
 from learnedrouter.training.parallel import THREADS, Workers, workers
@@ -73,7 +73,7 @@ class TrainingPlan:
     recipe: Recipe = FROZEN
     tokens: Recipe = TUNED
     seed: int = 0
-    cache: Path = Path(".cache/embeddings")
+    cache: Path = DEFAULT_CACHE
     workers: Workers = THREADS
     command: str = ""
 
