@@ -40,8 +40,6 @@ __all__ = ["Limits", "Plan", "Routed", "RoutedStream", "Router", "RoutingFailed"
 
 T = TypeVar("T")
 
-_Call = Callable[..., Awaitable[T]]
-
 
 class Router:
     """Routes requests over a ladder of models.
@@ -153,7 +151,7 @@ class Router:
             No model answered, or a budget does not cover the request.
         """
         recorder = await self._admit(request, options, streamed=False)
-        served = await self._answer(self._chain.complete, request, recorder)
+        served = await self._call(self._chain.complete, request, recorder)
         problem = shortcoming(request, served.completion)
         if problem in self._limits.escalated:
             served = await self._escalated(request, options, served, problem, recorder)
@@ -171,7 +169,7 @@ class Router:
             See `route`.
         """
         recorder = await self._admit(request, options, streamed=True)
-        return RoutedStream(await self._answer(self._chain.stream, request, recorder), recorder)
+        return RoutedStream(await self._call(self._chain.stream, request, recorder), recorder)
 
     async def count_tokens(self, request: ChatRequest, options: RouteOptions) -> int | None:
         """Return how many tokens of input a request is, counted by a provider; None where no provider can tell.
@@ -208,7 +206,9 @@ class Router:
         *before, last = served.attempts
         attempts = (*before, replace(last, outcome=problem, usage=served.completion.usage))
         try:
-            better = await self._ask(self._chain.complete, request, recorder, above[:1], left)
+            asked = replace(request, author=recorder.plan.author)
+            covers = self._budgets.covers(recorder.plan, request) if self._budgets else None
+            better = await self._chain.complete(asked, above[:1], deadline_seconds=left, covers=covers)
         except (NoModelAnswered, RequestError) as error:
             tried = error.attempts if isinstance(error, NoModelAnswered) else ()
             return replace(served, attempts=(*tried, *served.attempts))  # the last attempt is always the answer
@@ -235,17 +235,13 @@ class Router:
     def _estimate(self, request: ChatRequest, model: RoutedModel) -> Decimal | None:
         return estimated_cost(model, request, self._limits.expected_output_tokens)
 
-    async def _ask(self, call: _Call[T], request: ChatRequest, recorder: Recorder, links: Sequence[Link], seconds: float) -> T:
-        """Return what the chain's `call` gives for `links`, as far as budgets cover them."""
-        written = replace(request, author=recorder.plan.author)
-        covers = self._budgets.covers(recorder.plan, request) if self._budgets else None
-        return await call(written, links, deadline_seconds=seconds, covers=covers)
-
-    async def _answer(self, call: _Call[T], request: ChatRequest, recorder: Recorder) -> T:
+    async def _call(self, ask: Callable[..., Awaitable[T]], request: ChatRequest, recorder: Recorder) -> T:
         """Return what the chain answers; a request that ends without an answer is recorded here."""
-        links = [model.link for model in recorder.plan.models]
+        links: list[Link] = [model.link for model in recorder.plan.models]
         try:
-            return await self._ask(call, request, recorder, links, self._limits.deadline_seconds)
+            asked = replace(request, author=recorder.plan.author)
+            covers = self._budgets.covers(recorder.plan, request) if self._budgets else None
+            return await ask(asked, links, deadline_seconds=self._limits.deadline_seconds, covers=covers)
         except NoModelAnswered as error:
             event = recorder.unanswered(error.cause.code if error.cause else "unavailable", error.attempts)
             await recorder.kept()
