@@ -111,7 +111,7 @@ def test_what_cannot_be_replayed_is_counted() -> None:
 def test_another_artefact_needs_the_asks(classifier: TierClassifier) -> None:
     """An embedding is not enough, for what stands beside it is measured on the text; one sentence says so, and what would do."""
     nothing, told = event("bulk", USAGE), event("bulk", USAGE)
-    embedded = replace(told, asked=replace(told.asked, embedding=np.ones(classifier.encoder.dimension, dtype=np.float32)))
+    embedded = replace(told, asked=replace(told.asked, embedding=np.ones(classifier.encoder.spec.dimension, dtype=np.float32)))
 
     with pytest.raises(InputError) as raised:
         replay([nothing, embedded], RUNGS, PRICES, by_artifact(classifier, None))
