@@ -13,7 +13,6 @@ from typing import Any, cast
 from dask.distributed import Client
 from joblib._dask import DaskDistributedBackend
 
-from learnedrouter import __version__
 from learnedrouter.errors import InputError
 
 ADDRESS = "DASK_SCHEDULER_ADDRESS"
@@ -21,6 +20,12 @@ ADDRESS = "DASK_SCHEDULER_ADDRESS"
 
 _WAIT_SECONDS = 60
 """For a first worker: a cluster that grows by need may have none yet."""
+
+_NEEDED = ("learnedrouter", "numpy", "onnxruntime", "scikit-learn", "sentence-transformers", "torch")
+"""What tasks are made of."""
+
+_SAME = ("Python", "learnedrouter")
+"""What must be of one version everywhere; the rest unpickles between versions, or says why not."""
 
 
 class DaskWorkers(DaskDistributedBackend):  # type: ignore[misc]  # joblib ships no types
@@ -46,7 +51,7 @@ def connected() -> Iterator[DaskWorkers]:
     Raises
     ------
     InputError
-        There is no such cluster, it has no workers, or not this version of this package on all of them.
+        There is no such cluster, it has no workers, or a worker has not what tasks need.
     """
     address = os.environ.get(ADDRESS)
     try:
@@ -64,12 +69,19 @@ def connected() -> Iterator[DaskWorkers]:
 
 
 def _refuse_other_versions(client: Client) -> None:
-    found = cast("dict[str, Any]", client.get_versions(packages=["learnedrouter"]))
-    python = found["client"]["host"]["python"].split(".")[:2]
-    for name, there in found["workers"].items():
-        version = there["packages"]["learnedrouter"]
-        if version != __version__ or there["host"]["python"].split(".")[:2] != python:
-            raise InputError(
-                f"--backend dask: the worker at {name} has Python {there['host']['python']} and learnedrouter {version}, expected "
-                f"{'.'.join(python)} and {__version__} as here; install them there: pip install 'learnedrouter[train]'"
-            )
+    found = cast("dict[str, Any]", client.get_versions(packages=list(_NEEDED)))
+    here = _versions(found["client"])
+    for name, worker in found["workers"].items():
+        there = _versions(worker)
+        for package, version in there.items():
+            if version is None or (package in _SAME and version != here[package]):
+                raise InputError(
+                    f"--backend dask: the worker at {name} has {package} {version}, expected {here[package]} as here; "
+                    "set it up as this environment: pip install 'learnedrouter[train]'"
+                )
+
+
+def _versions(machine: dict[str, Any]) -> dict[str, str | None]:
+    """Return the versions of Python, without its patch level, and of the packages that tasks need; None of one that is missing."""
+    packages: dict[str, str | None] = {name: machine["packages"][name] for name in _NEEDED}
+    return {"Python": ".".join(machine["host"]["python"].split(".")[:2]), **packages}

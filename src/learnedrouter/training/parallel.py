@@ -47,7 +47,7 @@ class Workers:
         ``threading``, ``loky`` (processes of this machine), ``dask`` (the cluster that ``DASK_SCHEDULER_ADDRESS`` names, else
         one of this machine) or ``ray`` (the cluster that ``RAY_ADDRESS`` names, else one of this machine).
     jobs
-        How many run at a time; None takes a job a core, or all workers of the cluster.
+        How many run at a time; None takes a job a core, or all workers of the cluster. A Dask cluster always takes all.
     """
 
     backend: Backend = "threading"
