@@ -42,7 +42,7 @@ def test_features(benchmark: BenchmarkFixture, ask: Ask) -> None:
 def test_window(benchmark: BenchmarkFixture, classifier: TierClassifier, ask: Ask) -> None:
     from tokenizers import Tokenizer
 
-    window = TokenWindow(Tokenizer.from_file(str(ROOT / "models/default/encoder/tokenizer.json")), classifier.encoder.max_tokens)
+    window = TokenWindow(Tokenizer.from_file(str(ROOT / "models/default/encoder/tokenizer.json")), classifier.encoder.spec.max_tokens)
     benchmark(window.read, [ask.reading])
 
 
@@ -53,7 +53,7 @@ def test_encode(benchmark: BenchmarkFixture, classifier: TierClassifier, ask: As
 @pytest.mark.parametrize("kind", ["folded", "scikit-learn"])
 def test_head(benchmark: BenchmarkFixture, classifier: TierClassifier, kind: str) -> None:
     head = classifier.head if kind == "folded" else load_head(ROOT / "models/default/head.joblib")
-    features = join(np.zeros((1, classifier.encoder.dimension), dtype=np.float32), structural([Ask("x", "", 1, 1, False)]))
+    features = join(np.zeros((1, classifier.encoder.spec.dimension), dtype=np.float32), structural([Ask("x", "", 1, 1, False)]))
     benchmark(head.predict_proba, features)
 
 

@@ -16,6 +16,7 @@ from learnedrouter.tiers import DEFAULT_LADDER
 from learnedrouter.training.examples import Labels
 from learnedrouter.training.pipeline import TrainingPlan, train
 from tests.databases import engine, postgres_server
+from tests.made import quiet
 
 LEDGERS = TemporaryDirectory(prefix="learnedrouter-")
 """Where services that are not told otherwise keep their ledgers, those in processes of their own included."""
@@ -47,7 +48,7 @@ def embedding_cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def artifact_folder(small_data: Path, embedding_cache: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A trained artefact; tests that change it work on a copy."""
     folder = tmp_path_factory.mktemp("models") / "small"
-    train(TrainingPlan(Labels((small_data,), DEFAULT_LADDER), folder, cache=embedding_cache), lambda step, done, total: None)
+    train(TrainingPlan(Labels((small_data,), DEFAULT_LADDER), folder, cache=embedding_cache), quiet)
     return folder
 
 

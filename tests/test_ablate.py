@@ -6,25 +6,18 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from learnedrouter.ask import Ask
 from learnedrouter.classifier.features import FEATURES
 from learnedrouter.errors import InputError
 from learnedrouter.training.ablate import GROUPS, Embedded, ablate, leave_out, world_of
 from learnedrouter.training.dataset import LabelledRow
+from tests.made import labelled, quiet
 from tests.test_cli import run
 
 WORLDS = 6
 
 
-def quiet(step: str, done: int, total: int) -> None:
-    """Show no progress."""
-
-
 def row(place: int) -> LabelledRow:
-    split = "validation" if place % 3 == 0 else "train"
-    ask = Ask("ask", "", 3, 1, False)
-    world = f"world{place % WORLDS}-{place}"
-    return LabelledRow(world, ask, 0, frozenset({0}), f"g{place}", frozenset(), "f", "en", place, split, "x:1")
+    return labelled(f"world{place % WORLDS}-{place}", place, split="validation" if place % 3 == 0 else "train")
 
 
 def held(features: np.ndarray, needed: np.ndarray) -> Embedded:
@@ -78,8 +71,7 @@ def test_what_was_never_seen_has_its_price() -> None:
 @pytest.mark.parametrize(("identity", "world"), [("dev-ops-017", "dev-ops"), ("x-1", "x"), ("17", "17")])
 def test_a_row_tells_its_world(identity: str, world: str) -> None:
     """By its id; without a dash it is a world of its own."""
-    ask = Ask("ask", "", 3, 1, False)
-    assert world_of(LabelledRow(identity, ask, 0, frozenset({0}), "g", frozenset(), "f", "en", 0, None, "x:1")) == world
+    assert world_of(labelled(identity)) == world
 
 
 def test_the_command_tells_all(small_data: Path, embedding_cache: Path) -> None:

@@ -10,11 +10,11 @@ import joblib
 import numpy as np
 import pytest
 
-from learnedrouter.ask import Ask
 from learnedrouter.classifier import artifact
 from learnedrouter.classifier.model import TierClassifier
 from learnedrouter.errors import ArtifactError
 from tests.conftest import ROOT
+from tests.made import ask
 
 
 @pytest.fixture
@@ -45,7 +45,7 @@ def reseal(folder: Path) -> None:
 
 def test_an_artefact_comes_back_as_it_was_saved(artifact_folder: Path, classifier: TierClassifier) -> None:
     """Two loads decide alike, and the classifier bears the artefact's name and version."""
-    asks = [Ask("translate this", "", 14, 1, False), Ask("prove it", "", 8, 1, False)]
+    asks = [ask("translate this"), ask("prove it")]
 
     again = artifact.load(artifact_folder).assess(asks)
 
@@ -101,7 +101,7 @@ def test_a_truncated_head_under_a_matching_hash_is_refused_too(older: Path) -> N
 
 def test_an_artefact_of_an_older_version_decides_the_same(older: Path, classifier: TierClassifier) -> None:
     """Without a folded head and without a word on cascades."""
-    asks = [Ask("translate this", "", 14, 1, False), Ask("prove it", "", 8, 1, False)]
+    asks = [ask("translate this"), ask("prove it")]
 
     np.testing.assert_allclose(artifact.load(older).assess(asks).sufficiency, classifier.assess(asks).sufficiency, atol=1e-5)
 

@@ -2,14 +2,16 @@ import json
 import os
 import subprocess
 import sys
-import time
 from pathlib import Path
 from typing import Any
 
 import httpx2
 import pytest
 
+from learnedrouter import cli_options
+from learnedrouter.training import embed
 from tests.conftest import ROOT
+from tests.service.running import wait_until_ready
 
 CLEAN = {key: value for key, value in os.environ.items() if not key.endswith("_API_KEY")}
 
@@ -73,6 +75,11 @@ def test_bad_input_is_one_line_and_status_two(
     assert "Traceback" not in done.stderr.decode()
 
 
+def test_the_commands_defaults_are_the_trainings() -> None:
+    """They are written down twice, so that a command that trains nothing starts at once."""
+    assert (cli_options.DEFAULT_CACHE, cli_options.DEFAULT_MAX_TOKENS) == (embed.DEFAULT_CACHE, embed.DEFAULT_MAX_TOKENS)
+
+
 def test_a_bad_line_in_a_batch_is_named(artifact_folder: Path) -> None:
     """File and line, as everywhere."""
     done = run("decide", "--artifact", artifact_folder, "-", stdin=b'{"prompt": "fine"}\n{"prompt": ""}\n')
@@ -86,13 +93,8 @@ def test_serve_and_demo(artifact_folder: Path) -> None:
     command = [sys.executable, "-m", "learnedrouter", "serve", "--artifact", str(artifact_folder), "--port", "8917"]
     with subprocess.Popen(command, stderr=subprocess.PIPE, cwd=ROOT, env=CLEAN) as service:
         try:
-            for _ in range(100):
-                try:
-                    if httpx2.get("http://127.0.0.1:8917/readyz").status_code == 200:
-                        break
-                except httpx2.HTTPError:
-                    pass
-                time.sleep(0.1)
+            with httpx2.Client(base_url="http://127.0.0.1:8917") as http:
+                wait_until_ready(http)
             shown = run("demo", "--url", "http://127.0.0.1:8917")
             rows = json.loads(run("demo", "--url", "http://127.0.0.1:8917", "--json").stdout)
         finally:

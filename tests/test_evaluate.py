@@ -6,17 +6,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 from sklearn.metrics import f1_score
 
-from learnedrouter.ask import Ask
 from learnedrouter.classifier.model import Assessment, label_scores, predict
 from learnedrouter.tiers import DEFAULT_LADDER
 from learnedrouter.training.calibration import calibration_error, reliability, table
 from learnedrouter.training.dataset import LabelledRow
 from learnedrouter.training.evaluate import bootstrap, macro_f1, report, spared
+from tests.made import labelled
 
 
 def row(tier: int, place: int, text: str = "ask") -> LabelledRow:
-    ask = Ask(text, "", len(text), 1, False)
-    return LabelledRow(f"r{place}", ask, tier, frozenset({tier}), f"g{place}", frozenset(), "f", "en", place, None, "x:1")
+    return labelled(f"r{place}", place, tier=tier, text=text)
 
 
 def assessment(probabilities: np.ndarray) -> Assessment:

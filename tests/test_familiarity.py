@@ -13,7 +13,6 @@ from fastapi.testclient import TestClient
 from hypothesis import given
 from hypothesis import strategies as st
 
-from learnedrouter.ask import Ask
 from learnedrouter.batch import decisions
 from learnedrouter.classifier import artifact, familiarity
 from learnedrouter.classifier.familiarity import SHAPE, Familiarity, shape
@@ -25,7 +24,8 @@ from learnedrouter.tiers import DEFAULT_LADDER, decide_unfamiliar
 from learnedrouter.training import dataset, unfamiliar
 from learnedrouter.training.threshold import route
 from tests.conftest import ROOT
-from tests.service.conftest import fail, wait_until_ready
+from tests.made import ask
+from tests.service.running import fail, wait_until_ready
 
 
 def entries(name: str) -> list[dict[str, str]]:
@@ -40,10 +40,6 @@ HELD_OUT = entries("strange_held_out.jsonl")
 
 UNUSUAL = entries("unusual.jsonl")
 """Requests that look odd and are none: a question beside a string to decode, a formula, a table, another alphabet."""
-
-
-def ask(text: str) -> Ask:
-    return Ask(text, "", len(text), 1, False)
 
 
 @pytest.fixture(scope="module")

@@ -2,6 +2,7 @@
 
 import ast
 import re
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -10,7 +11,7 @@ from tests.conftest import ROOT
 
 SOURCE = ROOT / "src" / "learnedrouter"
 FLOORS = (
-    ("errors", "chat", "arrival"),
+    ("errors", "chat", "arrival", "encoding"),
     ("tiers", "pricing", "dialects", "providers"),
     ("events", "ask", "classifier", "config", "price_settings", "rows"),
     ("planning", "conversations", "checking", "training", "recording", "budgets", "routed", "router", "sinks", "batch", "accounting"),
@@ -64,17 +65,23 @@ def test_imports_go_down(path: Path) -> None:
         assert {own, other} != {"training", "service"}
 
 
-def test_no_circles() -> None:
-    """Rooms of one floor may know each other, but not in a circle."""
-    known = {room(path): set[str]() for path in FILES}
+def module(path: Path) -> str:
+    return ".".join(("learnedrouter", *path.relative_to(SOURCE).with_suffix("").parts)).removesuffix(".__init__")
+
+
+@pytest.mark.parametrize("name_of", [room, module])
+def test_no_circles(name_of: Callable[[Path], str]) -> None:
+    """Rooms of one floor may know each other, and files of one room, but not in a circle."""
+    known = {name_of(path): set[str]() for path in FILES}
+    names = {module(path): name_of(path) for path in FILES}
     for path in FILES:
-        rooms = {match.group(1) for name in imports(path) if (match := re.match(r"learnedrouter\.(\w+)", name))}
-        known[room(path)] |= rooms & known.keys() - {room(path)}
+        others = {names.get(name) or names.get(name.rpartition(".")[0]) for name in imports(path)}
+        known[name_of(path)] |= others & known.keys() - {name_of(path)}
     while leaves := [name for name, others in known.items() if not others & known.keys()]:
         for name in leaves:
             del known[name]
 
-    assert not known, f"these rooms import each other in a circle: {sorted(known)}"
+    assert not known, f"these import each other in a circle: {sorted(known)}"
 
 
 @pytest.mark.parametrize("library", ONLY_IN)

@@ -15,8 +15,8 @@ from learnedrouter.training.fit import Sample, fit_by_folds
 from learnedrouter.training.folds import FoldsPlan, cross_validate
 from learnedrouter.training.outcomes import OutcomeLadder
 from learnedrouter.training.quality import curve
+from tests.made import quiet
 from tests.outcome_world import rows, write
-from tests.test_training import quiet
 
 LADDER = OutcomeLadder.parse("weak=small,strong=big")
 

@@ -19,10 +19,7 @@ from learnedrouter.training.finetune import Recipe
 from learnedrouter.training.fit import Sample, fit
 from learnedrouter.training.held_out import unseen
 from learnedrouter.training.pipeline import TrainingPlan, train
-
-
-def quiet(step: str, done: int, total: int) -> None:
-    """Show no progress."""
+from tests.made import quiet
 
 
 def test_same_seed_and_data_give_the_same_decisions(
@@ -77,16 +74,16 @@ def test_the_manifest_says_what_was_made_of_what(artifact_folder: Path) -> None:
 def test_the_compiled_encoder_is_the_original(artifact_folder: Path, embedding_cache: Path) -> None:
     """Short, long, foreign and odd texts have the same embedding with and without torch."""
     encoder = OnnxEncoder(artifact_folder / "encoder")
-    window = TokenWindow(Tokenizer.from_file(str(artifact_folder / "encoder/tokenizer.json")), encoder.max_tokens)
+    window = TokenWindow(Tokenizer.from_file(str(artifact_folder / "encoder/tokenizer.json")), encoder.spec.max_tokens)
     texts = ["hi", "Prove it.", "word " * 2_000, "Добрый день, 你好, صباح الخير", "x\u0000y", "\U0001f600" * 300, "{}" * 500, "a"]
     original = embed(
-        Original(load_model("all-MiniLM-L6-v2", encoder.max_tokens)), [window.shorten(text) for text in texts], embedding_cache, quiet
+        Original(load_model("all-MiniLM-L6-v2", encoder.spec.max_tokens)), [window.shorten(text) for text in texts], embedding_cache, quiet
     )
 
     vectors, lengths = encoder.encode(texts)
 
     assert np.sum(vectors * original, axis=1).min() >= 0.999
-    assert lengths[2] > encoder.max_tokens
+    assert lengths[2] > encoder.spec.max_tokens
     assert np.linalg.norm(vectors, axis=1) == pytest.approx(1, abs=1e-4)
 
 

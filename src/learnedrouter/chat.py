@@ -182,7 +182,7 @@ class Chunk:
     Parameters
     ----------
     event
-        Its name in Anthropic's dialect; OpenAI's events have none.
+        Its name; OpenAI's events have none.
     data
         What it says, in the dialect of the stream. OpenAI's closing ``[DONE]`` says nothing and is no chunk.
     """

@@ -8,6 +8,7 @@ from typing import Annotated, Any
 
 import typer
 
+from learnedrouter.cli_options import DEFAULT_CACHE
 from learnedrouter.errors import InputError
 from learnedrouter.printing import print_json, print_table, progress_bar
 from learnedrouter.tiers import DEFAULT_LADDER
@@ -27,7 +28,7 @@ _LISTED = 10
 def check(
     paths: Annotated[list[Path], typer.Argument(help="Labelled JSON lines: files, or folders of *.jsonl.")],
     embeddings: Annotated[bool, typer.Option(help="Look for near-duplicates and suspicious labels too; needs the encoder.")] = True,
-    cache: Annotated[Path, typer.Option(help="Folder that keeps embeddings, shared with train.")] = Path(".cache/embeddings"),
+    cache: Annotated[Path, typer.Option(help="Folder that keeps embeddings, shared with train.")] = DEFAULT_CACHE,
     show: Annotated[int, typer.Option(help="Findings of a kind to list; --json lists all.")] = 10,
     as_json: Json = False,
 ) -> None:

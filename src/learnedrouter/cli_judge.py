@@ -8,6 +8,7 @@ import typer
 
 from learnedrouter.cli_options import (
     DEFAULT_CACHE,
+    DEFAULT_MAX_TOKENS,
     Accept,
     Cache,
     Data,
@@ -39,7 +40,7 @@ def evaluate(
     folds: Annotated[int | None, typer.Option(help="Judge the method in place of an artefact: by cross-validation on --outcomes.")] = None,
     accept: Accept = None,
     encoder: Encoder = "onnx",
-    max_tokens: MaxTokens = 128,
+    max_tokens: MaxTokens = DEFAULT_MAX_TOKENS,
     seed: Seed = 0,
     cache: Cache = DEFAULT_CACHE,
     as_json: Json = False,

@@ -42,6 +42,9 @@ Prices = Annotated[Path | None, typer.Option("--prices", help="Prices in place o
 Since = Annotated[str | None, typer.Option("--since", help="From when: a date, a time (UTC), or so long ago: 24h, 7d.")]
 Until = Annotated[str | None, typer.Option("--until", help="To when, not included.")]
 DEFAULT_CACHE = Path(".cache/embeddings")
+DEFAULT_MAX_TOKENS = 128
+"""Both as in `training.embed`, which takes seconds to import."""
+
 DEFAULT_CONFIG = Path("router.toml")
 
 _AGO = re.compile(r"(\d{1,6})([mhdw])")

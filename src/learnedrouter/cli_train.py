@@ -10,6 +10,7 @@ import typer
 
 from learnedrouter.cli_options import (
     DEFAULT_CACHE,
+    DEFAULT_MAX_TOKENS,
     Accept,
     Cache,
     Data,
@@ -36,7 +37,7 @@ def train(
     encoder: ShapedEncoder = "onnx",
     finetune: Annotated[bool, typer.Option("--finetune", help="Fine-tune the encoder on the data first; takes minutes an epoch.")] = False,
     epochs: Annotated[int, typer.Option(help="Passes over the data when fine-tuning.")] = 3,
-    max_tokens: MaxTokens = 128,
+    max_tokens: MaxTokens = DEFAULT_MAX_TOKENS,
     precision: Annotated[str, typer.Option(help="Of the compiled encoder: fp32 or int8.")] = "fp32",
     seed: Seed = 0,
     cache: Cache = DEFAULT_CACHE,

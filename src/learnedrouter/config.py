@@ -141,7 +141,7 @@ class BudgetSettings(_Section):
     name: Annotated[str, Field(max_length=64)] = ""
     scope: str = "global"
     period: Literal["day", "month"]
-    limit_usd: Annotated[Decimal, Field(gt=0, le=1_000_000)]  # 1e18 pico-USD: sums of it fit a database's 64 bits
+    limit_usd: Annotated[Decimal, Field(gt=0, le=1_000_000)]  # 1e18 picodollars, a ninth of what 64 bits hold: sums fit
     past: Literal["refuse", "degrade"] = "refuse"
 
     @property

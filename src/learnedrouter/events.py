@@ -8,7 +8,7 @@ from learnedrouter.ask import Ask
 from learnedrouter.chat import ANYBODY, Caller, Dialect, ModelRef, Usage
 from learnedrouter.classifier.features import FloatArray
 from learnedrouter.providers.bodies import UNADJUSTED, Adjusted
-from learnedrouter.providers.fallback import Attempt
+from learnedrouter.providers.trying import Attempt
 from learnedrouter.tiers import Decision
 
 

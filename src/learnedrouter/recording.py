@@ -15,7 +15,8 @@ from learnedrouter.errors import ProviderError
 from learnedrouter.events import Asked, RoutedCompletion
 from learnedrouter.planning import Plan, RoutedModel
 from learnedrouter.providers.bodies import Adjusted, Link
-from learnedrouter.providers.fallback import Attempt, OpenedStream
+from learnedrouter.providers.fallback import OpenedStream
+from learnedrouter.providers.trying import Attempt
 
 OK, DISCONNECTED = "ok", "disconnected"
 

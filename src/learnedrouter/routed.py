@@ -1,4 +1,4 @@
-"""What routing a request gives: an answer and its event, or the reason why there is none and its event."""
+"""What routing goes by, and what it gives: an answer and its event, or the reason why there is none and its event."""
 
 from dataclasses import dataclass
 

@@ -150,7 +150,7 @@ class Router:
         RoutingFailed
             No model answered, or a budget does not cover the request.
         """
-        recorder = await self._recorder(request, options, streamed=False)
+        recorder = await self._admit(request, options, streamed=False)
         served = await self._call(self._chain.complete, request, recorder)
         problem = shortcoming(request, served.completion)
         if problem in self._limits.escalated:
@@ -168,7 +168,7 @@ class Router:
         RequestError, RoutingFailed
             See `route`.
         """
-        recorder = await self._recorder(request, options, streamed=True)
+        recorder = await self._admit(request, options, streamed=True)
         return RoutedStream(await self._call(self._chain.stream, request, recorder), recorder)
 
     async def count_tokens(self, request: ChatRequest, options: RouteOptions) -> int | None:
@@ -218,7 +218,8 @@ class Router:
         recorder.escalate(problem)
         return replace(better, attempts=(*attempts, *better.attempts))
 
-    async def _recorder(self, request: ChatRequest, options: RouteOptions, *, streamed: bool) -> Recorder:
+    async def _admit(self, request: ChatRequest, options: RouteOptions, *, streamed: bool) -> Recorder:
+        """Plan a request and let it in, and return what will record it; one that a budget does not cover is recorded here."""
         began = time.perf_counter()
         plan = await self.plan(request, options)
         asker = Asker(request.dialect, options.caller, streamed)
@@ -255,17 +256,17 @@ class Router:
 
     def _able(self, request: ChatRequest, options: RouteOptions, allowed: range) -> tuple[list[RoutedModel], dict[int, Refusal]]:
         """Return the models of the allowed tiers that can serve `request`, and by tier why others cannot."""
-        asked = [model for model in self._models if options.model in (None, model.link.ref.model)]
-        if not asked and self._models:
+        named = [model for model in self._models if options.model in (None, model.link.ref.model)]
+        if not named and self._models:
             known = ", ".join(dict.fromkeys(model.link.ref.model for model in self._models))
             raise RequestError(
                 f"model {options.model!r} is not configured; expected auto, tier:NAME or one of {known}", field="model", status=404
             )
-        crossed = crossings(request, asked)
+        crossed = crossings(request, named)
         budgeted = self._budgets is not None and self._budgets.holds_for(options.caller.key or "")
         able: list[RoutedModel] = []
         refusals: dict[int, Refusal] = {}
-        for model in asked:
+        for model in named:
             tier = self._ladder.index(model.link.tier)
             if tier not in allowed:
                 continue

@@ -7,6 +7,7 @@ from typing import Any
 
 from learnedrouter.chat import ChatRequest
 from learnedrouter.dialects.openai_chat import read_request
+from learnedrouter.encoding import SPACED, json_bytes
 from learnedrouter.errors import DatasetError, RequestError
 
 
@@ -35,11 +36,8 @@ def parse_object(path: Path, line: int, raw: bytes) -> dict[str, Any]:
 
 
 def write_object(value: Mapping[str, Any]) -> bytes:
-    """Return an object as one line of JSON, in UTF-8; where it holds what UTF-8 cannot say (half an emoji), in ASCII with escapes."""
-    try:
-        return (json.dumps(value, ensure_ascii=False) + "\n").encode("utf-8")
-    except UnicodeEncodeError:
-        return (json.dumps(value) + "\n").encode("ascii")
+    """Return an object as one line of a file; see `json_bytes`."""
+    return json_bytes(value, SPACED) + b"\n"
 
 
 def parse_request(path: Path, line: int, value: Mapping[str, Any]) -> ChatRequest:

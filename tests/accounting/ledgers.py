@@ -12,7 +12,7 @@ from learnedrouter.ask import Ask
 from learnedrouter.chat import UNTOLD, Caller, Dialect, ModelRef, Usage
 from learnedrouter.events import Asked, RoutedCompletion
 from learnedrouter.pricing import Price
-from learnedrouter.providers.fallback import Attempt
+from learnedrouter.providers.trying import Attempt
 from learnedrouter.sinks.ledger.database import engine_for
 from learnedrouter.sinks.ledger.rows import rows_of
 from learnedrouter.sinks.ledger.store import Store

@@ -18,7 +18,7 @@ from learnedrouter.config import LedgerSettings, Settings
 from learnedrouter.service.app import create_app
 from tests.accounting.ledgers import TIERS, attempt, event, unpriced, write_ledger
 from tests.conftest import ROOT
-from tests.service.conftest import fail, wait_until_ready
+from tests.service.running import fail, wait_until_ready
 
 ARTICLE = "examples/article.toml"
 USAGE = Usage(2_000, output_tokens=500)

@@ -13,10 +13,10 @@ from sentence_transformers import SentenceTransformer
 from sentence_transformers.sentence_transformer.modules import Normalize, StaticEmbedding
 from tokenizers import Tokenizer
 
-from learnedrouter.ask import Ask
 from learnedrouter.batch import decisions
 from learnedrouter.classifier import artifact
-from learnedrouter.classifier.encoder import EncoderSpec, load_encoder
+from learnedrouter.classifier.encoder import EncoderSpec
+from learnedrouter.classifier.kinds import load_encoder
 from learnedrouter.classifier.static import StaticEncoder
 from learnedrouter.cli_options import shaped_encoder
 from learnedrouter.errors import ArtifactError
@@ -24,7 +24,7 @@ from learnedrouter.tiers import DEFAULT_LADDER
 from learnedrouter.training.examples import Labels
 from learnedrouter.training.finetune import Recipe
 from learnedrouter.training.pipeline import Shape, Trained, TrainingPlan, train
-from tests.test_training import quiet
+from tests.made import ask, quiet
 
 TEXTS = ["hi", "Prove it.", "the word " * 2_000, "Добрый день, 你好", "x\u0000y", "{}" * 500, "please translate the sentence"]
 
@@ -56,8 +56,8 @@ def test_a_static_encoder_reads_like_model2vec(static: Path) -> None:
     ]
     np.testing.assert_allclose(cosines[known], 1, atol=1e-3)
     assert sum(known) >= 3
-    assert vectors.shape == (len(TEXTS), ours.dimension)
-    assert lengths[2] > ours.max_tokens
+    assert vectors.shape == (len(TEXTS), ours.spec.dimension)
+    assert lengths[2] > ours.spec.max_tokens
 
 
 def test_a_text_reads_the_same_alone_and_in_company(static: Path) -> None:
@@ -94,7 +94,7 @@ def test_a_second_training_takes_its_vectors_from_the_cache(static: Path, small_
     train(plan, lambda step, done, total: steps.append(step))
 
     assert not {"distilling", "embedding"} & set(steps)
-    asks = [Ask(text, "", len(text), 1, False) for text in TEXTS]
+    asks = [ask(text) for text in TEXTS]
     np.testing.assert_array_equal(
         artifact.load(static.parent / "again").assess(asks).sufficiency, artifact.load(static).assess(asks).sufficiency
     )

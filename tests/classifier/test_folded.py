@@ -11,7 +11,7 @@ from learnedrouter.classifier.heads import load_head, load_serving_head
 from learnedrouter.errors import ArtifactError
 from learnedrouter.training.fit import Sample, fit, fit_by_folds
 from tests.conftest import ROOT
-from tests.test_training import quiet
+from tests.made import quiet
 
 
 def sample(classes: int, rows: int, seed: int) -> Sample:

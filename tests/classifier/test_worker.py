@@ -16,6 +16,7 @@ from learnedrouter.classifier.model import FirstStage, TierClassifier, label_sco
 from learnedrouter.classifier.worker import ClassifierWorker, judge
 from learnedrouter.errors import Overloaded
 from learnedrouter.tiers import Ladder
+from tests.made import ask
 
 
 @dataclass
@@ -23,15 +24,13 @@ class Slow:
     """An encoder that takes as long as it is held, and remembers what it was given; a text's length makes its vector."""
 
     kind: Kind = "onnx"
-    dimension: int = 2
-    max_tokens: int = 100
     free: threading.Event = field(default_factory=threading.Event)
     batches: list[list[str]] = field(default_factory=list)
     threads: set[str] = field(default_factory=set)
 
     @property
     def spec(self) -> EncoderSpec:
-        return EncoderSpec(self.kind, "test", self.dimension, self.max_tokens, "fp32")
+        return EncoderSpec(self.kind, "test", 2, 100, "fp32")
 
     def encode(self, texts: Sequence[str]) -> tuple[FloatArray, IntArray]:
         self.batches.append(list(texts))
@@ -41,10 +40,6 @@ class Slow:
             raise RuntimeError("the encoder broke")
         lengths = np.array([len(text) for text in texts], dtype=np.intp)
         return np.stack([np.cos(lengths), np.sin(lengths)], axis=1).astype(np.float32), lengths
-
-
-def ask(text: str) -> Ask:
-    return Ask(text, "", len(text), 1, False)
 
 
 def make(encoder: Slow) -> TierClassifier:

@@ -14,6 +14,7 @@ from learnedrouter.dialects import anthropic_messages, openai_chat
 from learnedrouter.dialects.crossing import answer_for
 from learnedrouter.errors import ProviderUnavailable
 from tests.dialects.answers import anthropic_answers, openai_answers
+from tests.dialects.shapes import plain_calls
 from tests.wire import chat_completion, message
 
 CALL = {"id": "call_1", "type": "function", "function": {"name": "f", "arguments": '{"a": 1}'}}
@@ -207,10 +208,6 @@ def test_a_malformed_answer_is_the_providers_failure_and_nothing_else(answer, di
     other = next(other for other in Dialect if other is not dialect)
     with suppress(ProviderUnavailable):
         json.dumps(answer_for(answer, dialect, other, model="ours", created=9))
-
-
-def plain_calls(calls):
-    return [(call.id, call.name, json.loads(call.arguments)) for call in calls]
 
 
 def test_what_is_written_to_the_cache_for_an_hour_is_told_apart():

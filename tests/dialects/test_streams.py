@@ -19,13 +19,9 @@ from learnedrouter.dialects.crossing import answer_for, stream_for
 from learnedrouter.dialects.streams import StreamReader, carries_content, streaming_body, wants_usage
 from learnedrouter.errors import ProviderUnavailable
 from tests.dialects.answers import anthropic_streams, openai_streams
+from tests.dialects.shapes import crossed, plain_calls
 
 EVENT: TypeAdapter[RawMessageStreamEvent] = TypeAdapter(RawMessageStreamEvent)
-
-
-def crossed(chunks: list[Chunk], written_in: Dialect, wanted: Dialect, *, include_usage: bool = True) -> list[Chunk]:
-    crossing = stream_for(written_in, wanted, model="ours", created=9, include_usage=include_usage)
-    return [out for chunk in chunks for out in crossing.feed(chunk)] + crossing.finish()
 
 
 def as_openais_sdk_adds_it_up(chunks: list[Chunk]) -> dict[str, Any]:
@@ -280,7 +276,3 @@ def test_a_stream_is_asked_for_with_its_usage():
     assert streaming_body(body, Dialect.ANTHROPIC) == {**body, "stream": True}
     assert wants_usage(openai_chat.read_request(asked))
     assert not wants_usage(openai_chat.read_request(body))
-
-
-def plain_calls(calls):
-    return [(call.id, call.name, json.loads(call.arguments)) for call in calls]

@@ -15,6 +15,7 @@ from learnedrouter.dialects.crossing import stream_for
 from learnedrouter.dialects.error_shapes import error_body, error_chunk, read_error
 from learnedrouter.dialects.streams import StreamReader
 from learnedrouter.errors import ProviderUnavailable
+from tests.dialects.shapes import crossed
 
 HI = {"role": "user", "content": "Hi"}
 CHUNKS = [
@@ -43,14 +44,9 @@ def wire(chunks: list[Chunk], dialect: Dialect) -> bytes:
     return b"".join(map(sse.encode, chunks)) + sse.END[dialect]
 
 
-def crossed(chunks: list[Chunk], wanted: Dialect) -> list[Chunk]:
-    crossing = stream_for(Dialect.OPENAI, wanted, model="ours", created=9, include_usage=True)
-    return [out for chunk in chunks for out in crossing.feed(chunk)] + crossing.finish()
-
-
 def test_openais_sdk_reads_the_stream():
     """Text, reason and usage arrive, and the stream ends."""
-    client = openai_client(200, wire(crossed(CHUNKS, Dialect.OPENAI), Dialect.OPENAI), "text/event-stream")
+    client = openai_client(200, wire(crossed(CHUNKS, Dialect.OPENAI, Dialect.OPENAI), Dialect.OPENAI), "text/event-stream")
     chunks = list(client.chat.completions.create(model="auto", messages=[HI], stream=True))
     assert "".join(chunk.choices[0].delta.content or "" for chunk in chunks if chunk.choices) == "Grüße,\n日本"
     assert chunks[-1].usage.total_tokens == 10
@@ -58,7 +54,7 @@ def test_openais_sdk_reads_the_stream():
 
 def test_anthropics_sdk_reads_the_stream():
     """Its own helper adds the events up to the message."""
-    client = anthropic_client(200, wire(crossed(CHUNKS, Dialect.ANTHROPIC), Dialect.ANTHROPIC), "text/event-stream")
+    client = anthropic_client(200, wire(crossed(CHUNKS, Dialect.OPENAI, Dialect.ANTHROPIC), Dialect.ANTHROPIC), "text/event-stream")
     with client.messages.stream(model="auto", max_tokens=9, messages=[HI]) as stream:
         message = stream.get_final_message()
     assert (message.model, message.content[0].text, message.stop_reason) == ("ours", "Grüße,\n日本", "end_turn")

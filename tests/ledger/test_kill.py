@@ -5,7 +5,6 @@ import signal
 import socket
 import subprocess
 import sys
-import time
 from collections.abc import Iterator
 from contextlib import ExitStack
 from itertools import cycle
@@ -16,6 +15,7 @@ import httpx2
 from learnedrouter.sinks.ledger import reading
 from learnedrouter.sinks.ledger.database import engine_for
 from tests.conftest import ROOT
+from tests.service.running import wait_until_ready
 
 ROUNDS = 10
 CALLERS = 16
@@ -46,14 +46,8 @@ class Service:
         self.process = subprocess.Popen(command, cwd=ROOT, env=environment, stderr=subprocess.DEVNULL)
 
     def wait_until_ready(self) -> None:
-        for _ in range(1_200):
-            try:
-                if httpx2.get(f"{self.url}/readyz").status_code == 200:
-                    return
-            except httpx2.HTTPError:
-                pass
-            time.sleep(0.05)
-        raise AssertionError("not ready after a minute")
+        with httpx2.Client(base_url=self.url) as http:
+            wait_until_ready(http, seconds=60)
 
     def kill(self) -> None:
         self.process.send_signal(signal.SIGKILL)

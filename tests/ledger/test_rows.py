@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from sqlalchemy import Engine, func, select
 
 from learnedrouter.chat import UNTOLD, Usage
-from learnedrouter.providers.fallback import Attempt
+from learnedrouter.providers.trying import Attempt
 from learnedrouter.sinks.ledger import reading
 from learnedrouter.sinks.ledger.database import engine_for
 from learnedrouter.sinks.ledger.rows import rows_of

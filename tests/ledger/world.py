@@ -8,16 +8,16 @@ from typing import Any
 
 import numpy as np
 
-from learnedrouter.ask import Ask
 from learnedrouter.chat import Caller, Dialect, ModelRef, Usage
 from learnedrouter.events import Asked, RoutedCompletion
 from learnedrouter.providers.bodies import Adjusted
-from learnedrouter.providers.fallback import Attempt
+from learnedrouter.providers.trying import Attempt
 from learnedrouter.tiers import Decision
+from tests.made import ask
 
 CHEAP, DEAR = ModelRef("deepseek", "deepseek-v3"), ModelRef("anthropic", "claude-opus")
 SECRET = "the launch code is swordfish"
-ASK = Ask(SECRET, "", len(SECRET), 1, False)
+ASK = ask(SECRET)
 USAGE = Usage(100, 900, 50, 20, 15, 10)
 
 

@@ -9,7 +9,8 @@ from learnedrouter.chat import ModelRef
 from learnedrouter.dialects.openai_chat import read_request
 from learnedrouter.errors import NoModelAnswered, ProviderDenied, ProviderRejected, ProviderUnavailable, RequestError
 from learnedrouter.providers.anthropic import AnthropicProvider
-from learnedrouter.providers.fallback import FallbackChain, Link, Served
+from learnedrouter.providers.bodies import Link
+from learnedrouter.providers.fallback import FallbackChain, Served
 from learnedrouter.providers.openai import OpenAIProvider
 from tests.wire import Handler, chat_completion, client, message
 

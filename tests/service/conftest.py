@@ -1,24 +1,11 @@
-import time
 from collections.abc import Iterator
 
 import pytest
 from fastapi.testclient import TestClient
 
 from learnedrouter.config import Settings
-from learnedrouter.errors import LearnedRouterError
 from learnedrouter.service.app import create_app
-
-
-def fail(error: LearnedRouterError) -> None:
-    raise AssertionError(error)
-
-
-def wait_until_ready(client: TestClient) -> None:
-    for _ in range(200):
-        if client.get("/readyz").status_code == 200:
-            return
-        time.sleep(0.05)
-    raise AssertionError("not ready after ten seconds")
+from tests.service.running import Running, fail, running, wait_until_ready
 
 
 @pytest.fixture(scope="session")
@@ -27,3 +14,10 @@ def client(settings: Settings) -> Iterator[TestClient]:
     with TestClient(create_app(settings, fail), raise_server_exceptions=False) as client:
         wait_until_ready(client)
         yield client
+
+
+@pytest.fixture(scope="module")
+def service(settings: Settings) -> Iterator[Running]:
+    """The service in front of the upstream provider, as it is configured where a module asks for nothing else."""
+    with running(settings) as service:
+        yield service

@@ -3,21 +3,22 @@
 import threading
 import time
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from typing import Any
 
 import anthropic
 import httpx2
 import openai
+from fastapi.testclient import TestClient
 from pydantic import SecretStr
 
 from learnedrouter.config import ModelSettings, PriceSettings, ProviderSettings, Settings, TierSettings
+from learnedrouter.errors import LearnedRouterError
 from learnedrouter.events import RoutedCompletion
 from learnedrouter.router import Sink
 from learnedrouter.service.app import create_app
 from learnedrouter.service.wiring import make_router
-from tests.service.conftest import fail
 from tests.service.upstream import Upstream, serving
 
 KEY = "client-key"
@@ -28,6 +29,25 @@ TIERS = {
     "complex": ("ant-hasty", "oai-3"),
 }
 """Two models a tier, of different providers, so that the second takes over from the first; the hasty ones wait for little."""
+
+
+def fail(error: LearnedRouterError) -> None:
+    raise AssertionError(error)
+
+
+def wait_until_ready(http: TestClient | httpx2.Client, seconds: int = 20) -> None:
+    """Wait until the service has loaded its artefact, and before that, until there is one."""
+    for _ in range(seconds * 20):
+        with suppress(httpx2.HTTPError):
+            if http.get("/readyz").status_code == 200:
+                return
+        time.sleep(0.05)
+    raise AssertionError(f"not ready after {seconds} seconds")
+
+
+def chat(prompt: str, model: str = "tier:bulk", **more: Any) -> dict[str, Any]:
+    """The body of a request in OpenAI's dialect."""
+    return {"model": model, "messages": [{"role": "user", "content": prompt}], **more}
 
 
 @dataclass
@@ -99,11 +119,6 @@ def running(settings: Settings, *sinks: Sink, **changes: Any) -> Iterator[Runnin
         chosen = settings_for(settings, upstream_url, **changes)
         app = create_app(chosen, fail, lambda settings, given: make_router(settings, (*given, service, *sinks)))
         with serving(app) as service.url:
-            for _ in range(400):
-                try:
-                    if httpx2.get(f"{service.url}/readyz").status_code == 200:
-                        break
-                except httpx2.HTTPError:
-                    pass
-                time.sleep(0.05)
+            with service.http() as http:
+                wait_until_ready(http)
             yield service

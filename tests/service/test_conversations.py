@@ -1,24 +1,16 @@
 """Conversations and checked answers, end to end."""
 
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
 
-from learnedrouter.config import Settings
-from tests.service.running import Running, running
+from tests.service.running import Running
 
 SCHEMA = {"type": "object", "properties": {"n": {"type": "integer"}}, "required": ["n"], "additionalProperties": False}
 HARD = (
     "Prove that our distributed lock is safe under clock skew, redesign the lease protocol across three services, and "
     "give a migration plan with a rollback for each step."
 )
-
-
-@pytest.fixture(scope="module")
-def service(settings: Settings) -> Iterator[Running]:
-    with running(settings) as service:
-        yield service
 
 
 def turns(*texts: str) -> list[dict[str, Any]]:

@@ -1,6 +1,5 @@
 """Every failure of a provider, in both dialects, streamed and not, with another model after it and without."""
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -8,16 +7,9 @@ import anthropic
 import openai
 import pytest
 
-from learnedrouter.config import Settings
-from tests.service.running import TIERS, Running, running
+from tests.service.running import TIERS, Running
 
 WHOLE = "alpha beta gamma"
-
-
-@pytest.fixture(scope="module")
-def service(settings: Settings) -> Iterator[Running]:
-    with running(settings) as service:
-        yield service
 
 
 @dataclass(frozen=True)

@@ -13,7 +13,7 @@ from learnedrouter.router import Router, Sink
 from learnedrouter.service.app import create_app
 from learnedrouter.service.wiring import make_router
 from tests.conftest import ROOT
-from tests.service.conftest import fail, wait_until_ready
+from tests.service.running import fail, wait_until_ready
 
 FORBIDDEN = ("torch", "transformers", "sentence_transformers", "openai", "anthropic")
 

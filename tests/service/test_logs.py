@@ -13,7 +13,7 @@ from pydantic import SecretStr
 from learnedrouter.config import Settings
 from learnedrouter.service.app import create_app
 from learnedrouter.service.logs import REDACTED, Redaction, configure_logging
-from tests.service.conftest import fail, wait_until_ready
+from tests.service.running import fail, wait_until_ready
 
 KEY = "the-callers-own-key"
 AUTHORISED = {"authorization": f"Bearer {KEY}"}

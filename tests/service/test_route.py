@@ -6,7 +6,7 @@ from fastapi.testclient import TestClient
 
 from learnedrouter.config import Settings
 from learnedrouter.service.app import create_app
-from tests.service.conftest import fail, wait_until_ready
+from tests.service.running import fail, wait_until_ready
 
 KEYS = {"id", "decision", "model", "output", "usage", "cost", "attempts", "timing_ms", "offline"}
 DECISION_KEYS = {"tier", "predicted_tier", "sufficiency", "confidence", "threshold", "escalated", "reasons", "artifact"}

@@ -18,7 +18,7 @@ from opentelemetry.trace import SpanKind, StatusCode
 from learnedrouter.config import Settings
 from learnedrouter.errors import ConfigError
 from learnedrouter.sinks.trace import TraceSink, check_environment, otlp_provider
-from tests.service.running import KEY, TIERS, Running, running
+from tests.service.running import KEY, TIERS, Running, chat, running
 
 TRACE_ID, PARENT_ID = "0af7651916cd43dd8448eb211c80319c", "b7ad6b7169203331"
 
@@ -46,14 +46,10 @@ def spans_of(service: Running, exporter: InMemorySpanExporter, body: dict[str, A
     return sorted(exporter.get_finished_spans(), key=lambda span: (span.start_time or 0, span.kind is not SpanKind.SERVER))
 
 
-def ask(prompt: str, model: str = "tier:bulk", **more: Any) -> dict[str, Any]:
-    return {"model": model, "messages": [{"role": "user", "content": prompt}], **more}
-
-
 @pytest.mark.parametrize("streamed", [False, True])
 def test_a_request_is_a_trace(service: Running, exporter: InMemorySpanExporter, streamed: bool) -> None:
     """It goes on with its caller's trace; decision and calls are its children, each in its own time, with what it used."""
-    request, decision, failed, answered = spans_of(service, exporter, ask("[[oai-1: status 503]] swordfish", stream=streamed))
+    request, decision, failed, answered = spans_of(service, exporter, chat("[[oai-1: status 503]] swordfish", stream=streamed))
 
     assert (request.name, decision.name, failed.name, answered.name) == ("route", "decide", "chat oai-1", "chat ant-2")
     assert request.parent is not None
@@ -91,7 +87,7 @@ def test_a_request_is_a_trace(service: Running, exporter: InMemorySpanExporter, 
 
 def test_a_request_that_nobody_answers_is_an_error(service: Running, exporter: InMemorySpanExporter) -> None:
     """With the code that its caller got, and without what the provider said, which may quote the prompt."""
-    request, _, call = spans_of(service, exporter, ask("[[oai-1: status 422]]", "oai-1"))
+    request, _, call = spans_of(service, exporter, chat("[[oai-1: status 422]]", "oai-1"))
 
     for span in (request, call):
         assert span.status.status_code is StatusCode.ERROR
@@ -103,7 +99,7 @@ def test_a_request_that_nobody_answers_is_an_error(service: Running, exporter: I
 def test_models_that_are_not_asked_are_events(service: Running, exporter: InMemorySpanExporter) -> None:
     """A call that never was has no span of its own: the same provider's other models, after our key was refused."""
     prompt = " ".join(f"[[{name}: status {401 if name.startswith('oai') else 503}]]" for names in TIERS.values() for name in names)
-    request, *rest = spans_of(service, exporter, ask(prompt, "auto"))
+    request, *rest = spans_of(service, exporter, chat(prompt, "auto"))
 
     assert len([span for span in rest if span.name.startswith("chat oai")]) == 1
     assert [dict(event.attributes or {})["learnedrouter.outcome"] for event in request.events] == ["denied_before"] * 3
@@ -111,7 +107,7 @@ def test_models_that_are_not_asked_are_events(service: Running, exporter: InMemo
 
 def test_a_caller_that_samples_out_is_obeyed(service: Running, exporter: InMemorySpanExporter) -> None:
     """No span is made for a trace that nobody keeps."""
-    assert spans_of(service, exporter, ask("hello"), flags="00") == []
+    assert spans_of(service, exporter, chat("hello"), flags="00") == []
 
 
 def test_spans_arrive_at_a_collector(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -136,7 +132,7 @@ def test_spans_arrive_at_a_collector(settings: Settings, monkeypatch: pytest.Mon
     monkeypatch.setenv("OTEL_RESOURCE_ATTRIBUTES", "service.name=our-router,deployment.environment=test")
 
     with running(settings, traces=settings.traces.model_copy(update={"enabled": True})) as service, service.http() as http:
-        http.post("/v1/chat/completions", json=ask("hello"), headers={"authorization": f"Bearer {KEY}"})
+        http.post("/v1/chat/completions", json=chat("hello"), headers={"authorization": f"Bearer {KEY}"})
     collector.shutdown()
     collector.server_close()
 

@@ -3,7 +3,6 @@
 import asyncio
 import json
 from collections import Counter
-from collections.abc import Iterator
 from typing import Any
 
 import httpx2
@@ -13,17 +12,7 @@ import pytest
 from learnedrouter.config import Settings
 from learnedrouter.errors import ConfigError
 from learnedrouter.service.server import refuse_open_door
-from tests.service.running import KEY, Running, running
-
-
-@pytest.fixture(scope="module")
-def service(settings: Settings) -> Iterator[Running]:
-    with running(settings) as service:
-        yield service
-
-
-def ask(prompt: str, model: str = "tier:bulk", **more: Any) -> dict[str, Any]:
-    return {"model": model, "messages": [{"role": "user", "content": prompt}], **more}
+from tests.service.running import KEY, Running, chat, running
 
 
 @pytest.mark.parametrize(("action", "model", "stream"), [("hang", "oai-1", False), ("hang", "ant-1", True), ("hang-after", "ant-1", True)])
@@ -34,7 +23,7 @@ def test_a_caller_that_hangs_up_cancels_the_provider_call(service: Running, acti
 
     async def hang_up() -> None:
         async with httpx2.AsyncClient(base_url=service.url, headers={"x-api-key": KEY}) as http:
-            body = ask(f"[[{model}: {action}]]", model, stream=stream)
+            body = chat(f"[[{model}: {action}]]", model, stream=stream)
             if action == "hang":
                 call = asyncio.create_task(http.post("/v1/chat/completions", json=body))
                 assert await asyncio.to_thread(service.upstream.hanging.wait, 10)
@@ -96,11 +85,11 @@ def test_bytes_may_come_one_by_one(service: Running) -> None:
 def test_retry_after_is_respected_where_it_is_the_only_way_on(service: Running) -> None:
     """A provider that asks for a pause that ends before the deadline is asked again after it; a longer one is passed on."""
     with service.http() as http:
-        waited = http.post("/v1/chat/completions", json=ask("[[oai-1: once]] waits", "oai-1"))
+        waited = http.post("/v1/chat/completions", json=chat("[[oai-1: once]] waits", "oai-1"))
         service.next_event()
-        passed_on = http.post("/v1/chat/completions", json=ask("[[oai-1: status 429 3600]]", "oai-1"))
+        passed_on = http.post("/v1/chat/completions", json=chat("[[oai-1: status 429 3600]]", "oai-1"))
         service.next_event()
-        other = http.post("/v1/chat/completions", json=ask("[[oai-1: status 429 0.1]] has another way"))
+        other = http.post("/v1/chat/completions", json=chat("[[oai-1: status 429 0.1]] has another way"))
 
     assert waited.status_code == 200
     assert (passed_on.status_code, passed_on.headers["retry-after"]) == (429, "3600")
@@ -113,8 +102,8 @@ def test_fallback_can_be_declined(service: Running) -> None:
     off = {"x-learnedrouter-fallback": "off"}
     with service.http() as http:
         for path, body in (
-            ("/v1/chat/completions", ask("[[oai-1: status 503]]")),
-            ("/v1/messages", ask("[[oai-1: status 503]]", max_tokens=5, stream=True)),
+            ("/v1/chat/completions", chat("[[oai-1: status 503]]")),
+            ("/v1/messages", chat("[[oai-1: status 503]]", max_tokens=5, stream=True)),
             ("/route", {"prompt": "[[oai-1: status 503]]", "tier": "bulk"}),
         ):
             assert http.post(path, json=body, headers=off).status_code == 502
@@ -127,7 +116,7 @@ def test_the_callers_bounds_hold(service: Running) -> None:
 
         def tier(**options: str) -> str:
             headers = {f"x-learnedrouter-{name.replace('_', '-')}": value for name, value in options.items()}
-            answer = http.post("/v1/chat/completions", json=ask("hi", "auto"), headers=headers)
+            answer = http.post("/v1/chat/completions", json=chat("hi", "auto"), headers=headers)
             return answer.headers.get("x-learnedrouter-tier", answer.json()["error"]["message"] if answer.status_code >= 400 else "")
 
         assert tier(min_tier="complex") == "complex"
@@ -155,10 +144,10 @@ def test_breakers_can_be_watched(settings: Settings) -> None:
     breaker = settings.breaker.model_copy(update={"failures": 2, "recovery_seconds": 600.0})
     with running(settings, breaker=breaker) as service, service.http() as http:
         for _ in range(3):
-            http.post("/v1/chat/completions", json=ask("[[oai-1: cut-after]]", stream=True))
+            http.post("/v1/chat/completions", json=chat("[[oai-1: cut-after]]", stream=True))
         states = http.get("/readyz?verbose").json()["breakers"]
         metrics = http.get("/metrics").text
-        last = http.post("/v1/chat/completions", json=ask("hello", stream=True))
+        last = http.post("/v1/chat/completions", json=chat("hello", stream=True))
 
     assert (states["oai-1"], states["ant-2"]) == ("opened", "closed")
     assert 'learnedrouter_breaker_state{model="oai-1"} 2.0' in metrics
@@ -175,7 +164,7 @@ def test_a_crowd_with_a_third_failing(service: Running) -> None:
         prompt, expected = kinds[number % 3]
         said = f"n{number}"
         command = prompt or f"[[oai-1: say {said}]]"
-        answer = await http.post("/v1/chat/completions", json=ask(f"{command} {said}", stream=number % 2 == 0 and bool(prompt)))
+        answer = await http.post("/v1/chat/completions", json=chat(f"{command} {said}", stream=number % 2 == 0 and bool(prompt)))
         if not prompt:
             assert answer.json()["choices"][0]["message"]["content"] == said
         return answer.status_code, expected, answer.headers["x-learnedrouter-id"]
@@ -233,6 +222,6 @@ def test_no_key_no_open_door(settings: Settings) -> None:
 def test_a_wrong_key_is_not_repeated(service: Running) -> None:
     """Neither in the error nor anywhere else."""
     with pytest.raises(openai.AuthenticationError) as raised:
-        service.openai(api_key="sk-somebody-else").chat.completions.create(**ask("hi"))
+        service.openai(api_key="sk-somebody-else").chat.completions.create(**chat("hi"))
 
     assert "sk-somebody-else" not in raised.value.response.text

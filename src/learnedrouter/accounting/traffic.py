@@ -13,7 +13,7 @@ from sqlalchemy.exc import ArgumentError, NoSuchModuleError, SQLAlchemyError
 from learnedrouter.chat import Usage
 from learnedrouter.errors import InputError
 from learnedrouter.events import RoutedCompletion
-from learnedrouter.providers.fallback import Attempt
+from learnedrouter.providers.trying import Attempt
 from learnedrouter.sinks.ledger.reading import events
 from learnedrouter.sinks.ledger.tables import requests
 

@@ -12,9 +12,6 @@ from typing import NamedTuple
 
 PICO = Decimal(10) ** 12
 
-MOST_USD = Decimal(1_000_000)
-"""The largest limit: 1e18 picodollars, a ninth of what a database's 64-bit integer holds, so that no sum overflows."""
-
 GLOBAL, EACH_KEY, ONE_KEY = "global", "each-key", "key:"
 """Scopes: all callers together; every key for itself; ``key:NAME``, the key of that name."""
 

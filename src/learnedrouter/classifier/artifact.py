@@ -32,10 +32,10 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from learnedrouter.classifier.encoder import load_encoder
 from learnedrouter.classifier.familiarity import Familiarity
 from learnedrouter.classifier.features import FEATURES
 from learnedrouter.classifier.folded import FOLDED, HEAD, FoldedHead
+from learnedrouter.classifier.kinds import load_encoder
 from learnedrouter.classifier.model import DEFAULT_ACCEPT, FirstStage, Head, TierClassifier
 from learnedrouter.errors import ArtifactError, InputError
 from learnedrouter.tiers import Ladder
@@ -143,8 +143,8 @@ def load(folder: Path) -> TierClassifier:
     manifest = read_manifest(folder)
     verify(folder, manifest)
     encoder = load_encoder(folder / ENCODER)
-    if encoder.dimension != manifest.dimension:
-        raise ArtifactError(f"{folder}: the encoder gives {encoder.dimension} dimensions, the manifest says {manifest.dimension}")
+    if encoder.spec.dimension != manifest.dimension:
+        raise ArtifactError(f"{folder}: the encoder gives {encoder.spec.dimension} dimensions, the manifest says {manifest.dimension}")
     try:
         ladder = Ladder(tuple(manifest.ladder))
         class_scores = np.array(manifest.class_scores, dtype=np.float64)

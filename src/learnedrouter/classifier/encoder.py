@@ -1,9 +1,7 @@
 """Sentence encoders as they serve: compiled, and without torch.
 
 An encoder is a folder: ``encoder.json`` says what it is, ``tokenizer.json`` is the vocabulary, and beside them lie its
-weights. `training` makes it from a sentence-transformers model. Three kinds stand behind one protocol: ``onnx``
-(`classifier.onnx`), ``static`` (`classifier.static`), and ``sentence-transformers`` (`classifier.uncompiled`), for models
-that do not compile.
+weights. `training` makes it from a sentence-transformers model. Which kinds there are stands in `classifier.kinds`.
 """
 
 import json
@@ -24,14 +22,6 @@ class Encoder(Protocol):
     @property
     def spec(self) -> "EncoderSpec":
         """What it is."""
-
-    @property
-    def dimension(self) -> int:
-        """Length of the vectors."""
-
-    @property
-    def max_tokens(self) -> int:
-        """What it reads of a text, special tokens included; of a longer one, the head and the tail."""
 
     def encode(self, texts: Sequence[str]) -> tuple[FloatArray, IntArray]:
         """Return a vector a text, ``(n, dimension)``, and the texts' lengths in tokens before any cut, ``(n,)``.
@@ -84,25 +74,3 @@ class EncoderSpec:
         if spec.kind not in get_args(Kind):
             raise ArtifactError(f"{folder / 'encoder.json'}: kind {spec.kind!r}, expected one of {', '.join(get_args(Kind))}")
         return spec
-
-
-def load_encoder(folder: Path) -> Encoder:
-    """Return the encoder that lies in `folder`; only what its kind needs is imported.
-
-    Raises
-    ------
-    ArtifactError
-        It is damaged, or of a kind that this environment cannot run.
-    """
-    kind = EncoderSpec.load(folder).kind
-    if kind == "static":
-        from learnedrouter.classifier.static import StaticEncoder
-
-        return StaticEncoder(folder)
-    if kind == "sentence-transformers":
-        from learnedrouter.classifier.uncompiled import UncompiledEncoder
-
-        return UncompiledEncoder(folder)
-    from learnedrouter.classifier.onnx import OnnxEncoder
-
-    return OnnxEncoder(folder)

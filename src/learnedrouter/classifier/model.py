@@ -160,7 +160,7 @@ class TierClassifier:
             sufficiency=probabilities @ self.class_scores,
             predicted=pooled.argmax(axis=1),
             tokens=np.rint(lengths * whole).astype(np.intp),  # counted on what was kept, scaled to what there was
-            truncated=cut | (lengths > encoder.max_tokens),
+            truncated=cut | (lengths > encoder.spec.max_tokens),
             unfamiliar=self.familiarity.unfamiliar(asks) if self.familiarity else np.zeros(len(asks), dtype=np.bool_),
             probabilities=probabilities,
             embeddings=tuple(embeddings),

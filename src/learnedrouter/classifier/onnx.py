@@ -50,20 +50,10 @@ class OnnxEncoder:
         vars(self).update(state)
         self._session = _session(self._model)
 
-    @property
-    def dimension(self) -> int:
-        """See `Encoder.dimension`."""
-        return self.spec.dimension
-
-    @property
-    def max_tokens(self) -> int:
-        """See `Encoder.max_tokens`."""
-        return self.spec.max_tokens
-
     def encode(self, texts: Sequence[str]) -> tuple[FloatArray, IntArray]:
         """See `Encoder.encode`."""
         windows, lengths = self._window.read(texts)
-        vectors = np.empty((len(windows), self.dimension), dtype=np.float32)
+        vectors = np.empty((len(windows), self.spec.dimension), dtype=np.float32)
         by_length = sorted(range(len(windows)), key=lambda place: len(windows[place]))  # little padding within a batch
         for start in range(0, len(by_length), self._batch):
             batch = by_length[start : start + self._batch]

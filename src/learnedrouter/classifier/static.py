@@ -43,20 +43,10 @@ class StaticEncoder:
             )
         self._window = TokenWindow(tokenizer, self.spec.max_tokens)
 
-    @property
-    def dimension(self) -> int:
-        """See `Encoder.dimension`."""
-        return self.spec.dimension
-
-    @property
-    def max_tokens(self) -> int:
-        """See `Encoder.max_tokens`."""
-        return self.spec.max_tokens
-
     def encode(self, texts: Sequence[str]) -> tuple[FloatArray, IntArray]:
         """See `Encoder.encode`; a text without any token has the vector 0."""
         windows, lengths = self._window.read(texts)
-        vectors = np.zeros((len(windows), self.dimension), dtype=np.float32)
+        vectors = np.zeros((len(windows), self.spec.dimension), dtype=np.float32)
         for row, window in enumerate(windows):
             if window:
                 mean = self._vectors[window].sum(axis=0, dtype=np.float32)  # normalised below, so the sum does for the mean

@@ -42,16 +42,6 @@ class UncompiledEncoder:
         with suppress(AttributeError):  # a model that is no transformer may read everything, and cannot be told otherwise
             self._model.max_seq_length = self.spec.max_tokens
 
-    @property
-    def dimension(self) -> int:
-        """See `Encoder.dimension`."""
-        return self.spec.dimension
-
-    @property
-    def max_tokens(self) -> int:
-        """See `Encoder.max_tokens`."""
-        return self.spec.max_tokens
-
     def encode(self, texts: Sequence[str]) -> tuple[FloatArray, IntArray]:
         """See `Encoder.encode`; of a long text the model reads the head alone, and its length is given as what was read."""
         vectors = self._model.encode(list(texts), normalize_embeddings=True, show_progress_bar=False)

@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from learnedrouter.chat import ChatRequest, Dialect, FinishReason, Needs, Role, ToolCall, Turn, Usage
-from learnedrouter.dialects.reading import count, objects, optional, required, section, shown
+from learnedrouter.dialects.reading import count, objects, one_of, optional, required, section, shown
 from learnedrouter.errors import RequestError
 
 ROLES: Mapping[str, Role] = {"user": "user", "assistant": "assistant", "system": "system"}
@@ -73,10 +73,7 @@ def read_count_request(body: Mapping[str, Any]) -> ChatRequest:
 
 def read_role(message: Mapping[str, Any], field: str) -> Role:
     """Return whose message it is; tool results are in the user's."""
-    name = required(message, "role", str, f"{field}.role")
-    if name not in ROLES:
-        raise RequestError(f"{field}.role: {shown(name)} is not one of {', '.join(ROLES)}", field=f"{field}.role")
-    return ROLES[name]
+    return one_of(message, "role", ROLES, f"{field}.role")
 
 
 def required_content(message: Mapping[str, Any], field: str) -> Any:

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, cast, get_args
 
 from learnedrouter.chat import ChatRequest, Dialect, FinishReason, Needs, Role, ToolCall, Turn, Usage
-from learnedrouter.dialects.reading import count, objects, optional, positive, required, section, shown
+from learnedrouter.dialects.reading import count, objects, one_of, optional, positive, required, section
 from learnedrouter.errors import RequestError
 
 ROLES: Mapping[str, Role] = {
@@ -52,10 +52,7 @@ def read_request(body: Mapping[str, Any]) -> ChatRequest:
 
 def read_role(message: Mapping[str, Any], field: str) -> Role:
     """Return whose message it is."""
-    name = required(message, "role", str, f"{field}.role")
-    if name not in ROLES:
-        raise RequestError(f"{field}.role: {shown(name)} is not one of {', '.join(ROLES)}", field=f"{field}.role")
-    return ROLES[name]
+    return one_of(message, "role", ROLES, f"{field}.role")
 
 
 def read_content(content: Any, field: str) -> str:

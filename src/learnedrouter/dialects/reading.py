@@ -45,6 +45,14 @@ def required(body: Mapping[str, Any], key: str, kind: type[T], field: str) -> T:
     return expect(body[key], kind, field)
 
 
+def one_of(body: Mapping[str, Any], key: str, known: Mapping[str, T], field: str) -> T:
+    """Return what `known` has for ``body[key]``, which must be there and be one of its names."""
+    name = required(body, key, str, field)
+    if name not in known:
+        raise RequestError(f"{field}: {shown(name)} is not one of {', '.join(known)}", field=field)
+    return known[name]
+
+
 def objects(value: Any, field: str) -> Iterator[tuple[str, dict[str, Any]]]:
     """Yield the objects of an array, each with its own field path; null is an empty array."""
     for place, item in enumerate(expect(value, list, field) if value is not None else ()):

@@ -8,6 +8,7 @@ import json
 from collections.abc import Mapping
 
 from learnedrouter.chat import Chunk, Dialect
+from learnedrouter.encoding import json_bytes
 from learnedrouter.errors import ProviderUnavailable
 
 END: Mapping[Dialect, bytes] = {Dialect.OPENAI: b"data: [DONE]\n\n", Dialect.ANTHROPIC: b""}
@@ -38,9 +39,5 @@ def parse(event: str | None, data: str) -> Chunk | None:
 
 def encode(chunk: Chunk) -> bytes:
     """Return one event as bytes; what is no Unicode text in it is escaped, not sent."""
-    try:
-        data = json.dumps(chunk.data, ensure_ascii=False, separators=(",", ":")).encode()
-    except UnicodeEncodeError:  # a model may stream half a surrogate pair
-        data = json.dumps(chunk.data, separators=(",", ":")).encode()
     name = f"event: {chunk.event}\n".encode() if chunk.event else b""
-    return name + b"data: " + data + b"\n\n"
+    return name + b"data: " + json_bytes(chunk.data) + b"\n\n"

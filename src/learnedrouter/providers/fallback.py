@@ -25,19 +25,7 @@ from learnedrouter.dialects.streams import StreamReader, carries_content, stream
 from learnedrouter.errors import ProviderDenied, ProviderError, ProviderRejected, ProviderTimeout, RequestError
 from learnedrouter.providers.base import Provider, error_for_status
 from learnedrouter.providers.bodies import UNADJUSTED, Adjusted, Link, carried_headers, write_body
-from learnedrouter.providers.trying import CANNOT_CROSS, CIRCUIT_OPEN, DEADLINE, DENIED_BEFORE, Attempt, Covers, first_answer
-
-__all__ = [
-    "CANNOT_CROSS",
-    "CIRCUIT_OPEN",
-    "DEADLINE",
-    "DENIED_BEFORE",
-    "Attempt",
-    "FallbackChain",
-    "Link",
-    "OpenedStream",
-    "Served",
-]
+from learnedrouter.providers.trying import Attempt, Covers, first_answer
 
 
 @dataclass(frozen=True, slots=True)

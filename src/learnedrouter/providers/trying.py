@@ -29,15 +29,13 @@ Answer = TypeVar("Answer")
 
 CIRCUIT_OPEN, DEADLINE, DENIED_BEFORE, CANNOT_CROSS = "circuit_open", "deadline", "denied_before", "cannot_cross"
 OVER_BUDGET = "over_budget"
+NOT_ASKED = frozenset({CIRCUIT_OPEN, DEADLINE, DENIED_BEFORE, CANNOT_CROSS, OVER_BUDGET})
 """Outcomes of attempts that never reached a provider."""
 
 MAX_WAITS = 2
 """How often one request waits for a provider: one that says ``Retry-After: 0`` for ever is not to be asked for ever."""
 
 LEAST_WAIT_SECONDS = 0.05
-
-
-NOT_ASKED = frozenset({CIRCUIT_OPEN, DEADLINE, DENIED_BEFORE, CANNOT_CROSS, OVER_BUDGET})
 
 Covers = Callable[[Link], Awaitable[bool]]
 """Asked before each call whether there is money for it."""

@@ -25,7 +25,6 @@ from learnedrouter.sinks.recent import RecentSink
 
 MakeRouter = Callable[[Settings, Sequence[Sink]], Router]
 
-
 BREAKERS_SHOWN_SECONDS = 5.0
 """How old the metrics of a worker's breakers may be when another worker is asked: less than Prometheus' usual 15 s."""
 

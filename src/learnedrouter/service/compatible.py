@@ -22,7 +22,8 @@ router = APIRouter(prefix="/v1", route_class=DirectRoute, responses=ERRORS)
 _LISTED = {"object": "model", "type": "model", "created": 0, "created_at": "1970-01-01T00:00:00Z"}
 """What both SDKs demand of a listed model and nobody here knows: when it was made."""
 
-KEPT_HEADERS = ("anthropic-beta",)
+_KEPT_HEADERS = ("anthropic-beta",)
+"""What a request may need beside its body; see `carried_headers`."""
 
 
 @router.post("/chat/completions", openapi_extra=CHAT_DOCS, summary="OpenAI's chat completions, routed")
@@ -62,8 +63,8 @@ async def models(request: Request, state: State) -> Response:
 async def _read(request: Request, state: ServiceState, read: Callable[[Mapping[str, Any]], ChatRequest]) -> ChatRequest:
     body = http.parse_object(await http.read_json_body(request, state.settings.max_body_bytes))
     chat = read(body)
-    headers = {name: value for name in KEPT_HEADERS if (value := request.headers.get(name))}
-    return ChatRequest(chat.dialect, chat.body, chat.turns, chat.needs, headers)
+    headers = {name: value for name in _KEPT_HEADERS if (value := request.headers.get(name))}
+    return replace(chat, headers=headers)
 
 
 async def _answer(request: Request, state: ServiceState, read: Callable[[Mapping[str, Any]], ChatRequest]) -> Response:

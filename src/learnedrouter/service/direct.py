@@ -7,7 +7,7 @@ from fastapi.routing import APIRoute
 from starlette.requests import Request
 from starlette.responses import Response
 
-from learnedrouter.service.keys import require_key
+from learnedrouter.service.guard import require_key
 from learnedrouter.service.state import service_state
 
 

@@ -3,11 +3,13 @@
 import json
 import re
 from collections.abc import Mapping
+from decimal import Decimal
 from typing import Any
 
 from starlette.requests import Request
 from starlette.responses import Response
 
+from learnedrouter.encoding import json_bytes
 from learnedrouter.errors import RequestError
 from learnedrouter.events import RoutedCompletion
 from learnedrouter.providers.bodies import Adjusted
@@ -80,14 +82,6 @@ def json_response(content: Mapping[str, Any], status: int = 200, headers: Mappin
     return Response(json_bytes(content), status, dict(headers or {}), media_type="application/json")
 
 
-def json_bytes(content: Mapping[str, Any]) -> bytes:
-    """Return `content` as JSON on one line."""
-    try:
-        return json.dumps(content, ensure_ascii=False, separators=(",", ":")).encode()
-    except UnicodeEncodeError:  # a provider's answer may hold half a surrogate pair
-        return json.dumps(content, separators=(",", ":")).encode()
-
-
 def decision_headers(identity: str, decision: Decision) -> dict[str, str]:
     """Return the headers that say what was decided."""
     return {
@@ -104,8 +98,8 @@ def event_headers(event: RoutedCompletion) -> dict[str, str]:
     return decision_headers(event.id, event.decision) | {
         f"{PREFIX}fallbacks": str(event.fallbacks),
         f"{PREFIX}model": _token(event.model.model) if event.model else NONE,
-        f"{PREFIX}cost-usd": UNKNOWN if event.cost_usd is None else f"{event.cost_usd:f}",
-        f"{PREFIX}baseline-usd": UNKNOWN if event.baseline_usd is None else f"{event.baseline_usd:f}",
+        f"{PREFIX}cost-usd": shown_usd(event.cost_usd),
+        f"{PREFIX}baseline-usd": shown_usd(event.baseline_usd),
         **adjusted_headers(event.adjusted),
     }
 
@@ -119,6 +113,11 @@ def stream_headers(stream: RoutedStream) -> dict[str, str]:
         f"{PREFIX}baseline-usd": UNKNOWN,
         **adjusted_headers(stream.opened.adjusted),
     }
+
+
+def shown_usd(usd: Decimal | None) -> str:
+    """Return an amount as headers show it."""
+    return UNKNOWN if usd is None else f"{usd:f}"
 
 
 def adjusted_headers(adjusted: Adjusted) -> dict[str, str]:

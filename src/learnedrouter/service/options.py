@@ -1,4 +1,4 @@
-"""What a caller of a compatible endpoint asks of the routing: by ``model``, and by headers, for the body is not ours."""
+"""What a caller asks of the routing beside the request: by ``model`` and by headers. Native requests have fields for most of it."""
 
 from collections.abc import Mapping
 from decimal import Decimal, InvalidOperation

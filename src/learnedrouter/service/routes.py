@@ -13,7 +13,7 @@ from starlette.responses import Response
 from learnedrouter.errors import RequestError
 from learnedrouter.service import http
 from learnedrouter.service.docs import ERRORS, ROUTE_DOCS
-from learnedrouter.service.keys import require_key
+from learnedrouter.service.guard import require_key
 from learnedrouter.service.options import caller_of
 from learnedrouter.service.schemas import event_json, parse_route_request, plan_json, routed_json
 from learnedrouter.service.state import NotReady, State

@@ -102,7 +102,8 @@ async def dialect_frames(stream: RoutedStream, dialect: Dialect) -> AsyncIterato
         return
     event = await stream.aclose()
     # Not known when the headers were sent. Clients skip comments.
-    yield f": {http.PREFIX}cost-usd={_shown(event.cost_usd)} {http.PREFIX}baseline-usd={_shown(event.baseline_usd)}\n\n".encode()
+    cost, baseline = http.shown_usd(event.cost_usd), http.shown_usd(event.baseline_usd)
+    yield f": {http.PREFIX}cost-usd={cost} {http.PREFIX}baseline-usd={baseline}\n\n".encode()
     yield end
 
 
@@ -116,29 +117,21 @@ async def native_frames(stream: RoutedStream, marks: Mapping[str, Any]) -> Async
     """
     opened = stream.opened
     decided = {"id": stream.plan.id, "decision": decision_json(stream.plan.decision), "model": opened.link.ref.model}
-    yield _native("decision", decided)
+    yield sse.encode(Chunk("decision", decided))
     try:
         async for chunk in stream.chunks():
             for text in _texts(chunk):
-                yield _native("text", {"text": text})
+                yield sse.encode(Chunk("text", {"text": text}))
     except ProviderError as error:
         _, kind = meaning(error)
         event = await stream.aclose()
-        yield _native("error", {**error_json(kind, str(error)), "id": event.id, "attempts": attempts_json(event)})
+        yield sse.encode(Chunk("error", {**error_json(kind, str(error)), "id": event.id, "attempts": attempts_json(event)}))
         return
     event = await stream.aclose()
-    yield _native("done", {**routed_json(event, stream.completion), **marks})
+    yield sse.encode(Chunk("done", {**routed_json(event, stream.completion), **marks}))
 
 
 def _texts(chunk: Chunk) -> list[str]:
     """Return what a chunk of OpenAI's dialect, which native requests are kept in, adds to the text."""
     deltas = [choice.get("delta") or {} for choice in chunk.data.get("choices") or ()]
     return [text for delta in deltas if (text := delta.get("content") or delta.get("refusal"))]
-
-
-def _native(name: str, data: Mapping[str, Any]) -> bytes:
-    return f"event: {name}\ndata: ".encode() + http.json_bytes(data) + b"\n\n"
-
-
-def _shown(usd: object) -> str:
-    return http.UNKNOWN if usd is None else f"{usd:f}"

@@ -9,7 +9,7 @@ import hashlib
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal, Protocol, TypeVar, get_args
+from typing import Any, Literal, TypeVar, get_args
 
 import numpy as np
 import numpy.typing as npt
@@ -25,32 +25,9 @@ SPLITS: tuple[Split, ...] = get_args(Split)
 _TRAIN_SHARE, _VALIDATION_SHARE = 0.70, 0.15
 
 
-class Row(Protocol):
-    """What splitting needs of a row, labelled or with outcomes; see `LabelledRow`."""
-
-    @property
-    def group(self) -> str:
-        """Rows of one group stay in one split."""
-
-    @property
-    def fingerprint(self) -> int:
-        """Hash of the whole request's text."""
-
-    @property
-    def split(self) -> Split | None:
-        """Fixed by the file's name, else None."""
-
-    @property
-    def where(self) -> str:
-        """File and line."""
-
-
-AnyRow = TypeVar("AnyRow", bound=Row)
-
-
-@dataclass(frozen=True, slots=True)
-class LabelledRow:
-    """One labelled request.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Row:
+    """One request of a data file, whatever is told of it.
 
     Parameters
     ----------
@@ -58,14 +35,8 @@ class LabelledRow:
         Unique over all files that are read together.
     ask
         What the classifier reads of it.
-    tier
-        Index of the cheapest acceptable tier.
-    acceptable
-        Indices of the tiers that annotators would also have given; holds `tier`.
     group
-        Rows of one group stay in one split; a row without one is its own group.
-    slices, family, language
-        What the row is a case of; for reports only.
+        Rows of one group stay in one split, and in one fold.
     fingerprint
         Hash of the whole request's text; equal for equal requests.
     split
@@ -76,15 +47,34 @@ class LabelledRow:
 
     id: str
     ask: Ask
-    tier: int
-    acceptable: frozenset[int]
     group: str
-    slices: frozenset[str]
-    family: str
-    language: str
     fingerprint: int
     split: Split | None
     where: str
+
+
+AnyRow = TypeVar("AnyRow", bound=Row)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LabelledRow(Row):
+    """One labelled request; without a group it is its own.
+
+    Parameters
+    ----------
+    tier
+        Index of the cheapest acceptable tier.
+    acceptable
+        Indices of the tiers that annotators would also have given; holds `tier`.
+    slices, family, language
+        What the row is a case of; for reports only.
+    """
+
+    tier: int
+    acceptable: frozenset[int]
+    slices: frozenset[str]
+    family: str
+    language: str
 
 
 def load(paths: Iterable[Path], ladder: Ladder) -> list[LabelledRow]:

@@ -25,6 +25,8 @@ DEFAULT_MODEL = "all-MiniLM-L6-v2"
 DEFAULT_MAX_TOKENS = 128
 """What the encoder reads of a text, unless training is told otherwise."""
 
+DEFAULT_CACHE = Path(".cache/embeddings")
+
 Progress = Callable[[str, int, int], None]
 """Told the name of a step, what is done of it, and what there is to do."""
 

@@ -24,16 +24,16 @@ _BATCHES_SORTED_TOGETHER = 20
 
 @dataclass(frozen=True, slots=True)
 class Recipe:
-    """How to fine-tune.
+    """How to tune an encoder on labels.
 
     Parameters
     ----------
     epochs
-        Passes over the rows.
+        Passes over the rows; 0 leaves the encoder as it is.
     batch
         Rows a step.
     encoder_rate, layer_rate
-        Peak learning rates of the encoder, and of the linear layer over it.
+        Peak learning rates of the encoder (a static one is its token vectors), and of the linear layer over it.
     warm_up
         Share of the steps over which the rates rise.
     smoothing

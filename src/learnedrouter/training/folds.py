@@ -14,7 +14,7 @@ from sklearn.model_selection import StratifiedGroupKFold
 from learnedrouter.classifier.features import join, structural
 from learnedrouter.errors import InputError
 from learnedrouter.training import outcomes, patterns, quality
-from learnedrouter.training.embed import DEFAULT_MODEL, Progress, embed_readings, load_model
+from learnedrouter.training.embed import DEFAULT_CACHE, DEFAULT_MAX_TOKENS, DEFAULT_MODEL, Progress, embed_readings, load_model
 from learnedrouter.training.examples import Outcomes, examples
 from learnedrouter.training.fit import Sample, fit_by_folds
 from learnedrouter.training.outcomes import OutcomeRow
@@ -36,9 +36,9 @@ class FoldsPlan:
     source: Outcomes
     folds: int
     encoder: str = DEFAULT_MODEL
-    max_tokens: int = 128
+    max_tokens: int = DEFAULT_MAX_TOKENS
     seed: int = 0
-    cache: Path = Path(".cache/embeddings")
+    cache: Path = DEFAULT_CACHE
 
 
 def cross_validate(plan: FoldsPlan, progress: Progress) -> OutcomeReport:

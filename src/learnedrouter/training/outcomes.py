@@ -11,43 +11,25 @@ from typing import Any
 
 import numpy as np
 
-from learnedrouter.ask import Ask, extract_ask
+from learnedrouter.ask import extract_ask
 from learnedrouter.errors import DatasetError, InputError
 from learnedrouter.rows import lines, parse_object, parse_request
 from learnedrouter.tiers import Ladder
-from learnedrouter.training.dataset import Split, files, fingerprint, split_named
+from learnedrouter.training.dataset import Row, files, fingerprint, split_named
 from learnedrouter.training.patterns import FloatMatrix
 
 
-@dataclass(frozen=True, slots=True)
-class OutcomeRow:
-    """One request with the scores of all tiers' answers.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OutcomeRow(Row):
+    """One request with the scores of all tiers' answers; equal requests are a group of their own.
 
     Parameters
     ----------
-    id
-        Unique over all files that are read together.
-    ask
-        What the classifier reads of it.
     scores : (n_tiers,)
         In [0, 1], cheapest tier first.
-    group
-        Rows of one group stay in one split and one fold; equal requests are a group of their own.
-    fingerprint
-        Hash of the whole request's text; equal for equal requests.
-    split
-        Fixed by the file's name (``train.jsonl``), else None.
-    where
-        File and line.
     """
 
-    id: str
-    ask: Ask
     scores: tuple[float, ...]
-    group: str
-    fingerprint: int
-    split: Split | None
-    where: str
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,8 +15,8 @@ from learnedrouter.training import cascade, threshold, unfamiliar
 from learnedrouter.training.card import model_card
 from learnedrouter.training.compile import Precision
 from learnedrouter.training.dataset import Split
-from learnedrouter.training.distill import TUNED, TokenRecipe
-from learnedrouter.training.embed import DEFAULT_MAX_TOKENS, DEFAULT_MODEL, Progress, load_model, shortened
+from learnedrouter.training.distill import TUNED
+from learnedrouter.training.embed import DEFAULT_CACHE, DEFAULT_MAX_TOKENS, DEFAULT_MODEL, Progress, load_model, shortened
 from learnedrouter.training.examples import Examples, Findings, Labels, Outcomes, Task
 from learnedrouter.training.finetune import FROZEN, Recipe, fine_tune
 from learnedrouter.training.parallel import THREADS, Workers, workers
@@ -71,9 +71,9 @@ class TrainingPlan:
     max_tokens: int = DEFAULT_MAX_TOKENS
     precision: Precision = "fp32"
     recipe: Recipe = FROZEN
-    tokens: TokenRecipe = TUNED
+    tokens: Recipe = TUNED
     seed: int = 0
-    cache: Path = Path(".cache/embeddings")
+    cache: Path = DEFAULT_CACHE
     workers: Workers = THREADS
     command: str = ""
 
@@ -180,7 +180,7 @@ def _seal(
         ladder=task.ladder.names,
         class_scores=tuple(map(tuple, task.class_scores.tolist())),
         encoder=plan.encoder,
-        dimension=stage.encoder.dimension,
+        dimension=stage.encoder.spec.dimension,
         threshold=promise,
         data=about,
         metrics={**{name: figure.value for name, figure in findings.figures.items()}, **stage.figures},

@@ -16,10 +16,11 @@ from learnedrouter.classifier.folded import FOLDED, HEAD, FoldedHead
 from learnedrouter.classifier.model import Head
 from learnedrouter.errors import ArtifactError
 from learnedrouter.training.compile import MIN_COSINE, Precision, compile_transformer
-from learnedrouter.training.distill import TokenRecipe, compile_static, distill, tune
+from learnedrouter.training.distill import compile_static, distill, tune
 from learnedrouter.training.embed import Compiled, Original, Progress, embed, shortened
 from learnedrouter.training.evaluate import macro_f1
 from learnedrouter.training.examples import Examples, Task
+from learnedrouter.training.finetune import Recipe
 from learnedrouter.training.fit import Sample, fit
 
 
@@ -93,7 +94,7 @@ def transformer_stage(making: Making, folder: Path) -> Stage:
     return Stage(encoder, stage.head, {**stage.figures, **figures})
 
 
-def static_stage(making: Making, folder: Path, recipe: TokenRecipe) -> Stage:
+def static_stage(making: Making, folder: Path, recipe: Recipe) -> Stage:
     """Distil the model into `folder`, tune the token vectors on the training rows, and fit their head.
 
     Raises
@@ -119,7 +120,7 @@ def static_stage(making: Making, folder: Path, recipe: TokenRecipe) -> Stage:
 
 def _fitted(making: Making, folder: Path, encoder: Encoder, train: Sample, validation: Sample) -> Stage:
     """Fit the head, calibrate it on the validation rows as served, and write it to `folder`."""
-    head, inverse_regularisation = fit(train, validation, encoder.dimension, making.seed, making.progress)
+    head, inverse_regularisation = fit(train, validation, encoder.spec.dimension, making.seed, making.progress)
     heads.save_head(head, folder)
     serving: Head = FoldedHead.load(folder / FOLDED) if (folder / FOLDED).is_file() else heads.load_head(folder / HEAD)
     found = macro_f1(validation.classes, serving.predict_proba(validation.features).argmax(axis=1))

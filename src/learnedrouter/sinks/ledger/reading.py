@@ -12,7 +12,7 @@ from learnedrouter.ask import Ask
 from learnedrouter.chat import UNTOLD, Caller, Dialect, ModelRef, Usage
 from learnedrouter.events import Asked, RoutedCompletion
 from learnedrouter.providers.bodies import Adjusted
-from learnedrouter.providers.fallback import Attempt
+from learnedrouter.providers.trying import Attempt
 from learnedrouter.sinks.ledger.rows import microseconds
 from learnedrouter.sinks.ledger.tables import EPOCH, MICROSECOND, USAGE, attempts, captures, requests, usd
 from learnedrouter.tiers import Decision

@@ -9,7 +9,7 @@ import numpy as np
 
 from learnedrouter.chat import Usage
 from learnedrouter.events import RoutedCompletion
-from learnedrouter.providers.fallback import Attempt
+from learnedrouter.providers.trying import Attempt
 from learnedrouter.sinks.ledger.tables import EPOCH, MICROSECOND, USAGE, pico
 
 Capture = Literal["off", "embedding", "text"]
