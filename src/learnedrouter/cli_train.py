@@ -42,7 +42,7 @@ def train(
     seed: Seed = 0,
     cache: Cache = DEFAULT_CACHE,
     backend: Annotated[str, typer.Option(help="Where joblib runs tasks: threading, loky, dask or ray.")] = "threading",
-    jobs: Annotated[int | None, typer.Option(help="Tasks at a time; one a core, or all of the cluster's.")] = None,
+    jobs: Annotated[int | None, typer.Option(help="Tasks at a time; one a core, or all of the cluster's. Dask takes all.")] = None,
     as_json: Json = False,
 ) -> None:
     """Train a classifier on labelled prompts, or on outcomes."""

@@ -1,6 +1,7 @@
 """Every kind of encoder, from training to serving, on a small model."""
 
 import json
+import pickle
 import shutil
 import sys
 from pathlib import Path
@@ -97,6 +98,20 @@ def test_a_second_training_takes_its_vectors_from_the_cache(static: Path, small_
     np.testing.assert_array_equal(
         artifact.load(static.parent / "again").assess(asks).sufficiency, artifact.load(static).assess(asks).sufficiency
     )
+
+
+@pytest.mark.parametrize("shape", ["onnx", "static"])
+def test_an_encoder_is_sent_by_its_content(shape: Shape, small_data: Path, tiny_model: Path, tmp_path: Path) -> None:
+    """It arrives where its folder is not, and can be sent on from there."""
+    trained(shape, tiny_model, small_data, tmp_path / "model")
+    encoder = load_encoder(tmp_path / "model/encoder")
+    vectors, _ = encoder.encode(TEXTS)
+    sent = pickle.dumps(encoder)
+    shutil.rmtree(tmp_path / "model")
+
+    arrived = pickle.loads(pickle.dumps(pickle.loads(sent)))
+
+    np.testing.assert_array_equal(arrived.encode(TEXTS)[0], vectors)
 
 
 def test_int8_token_vectors_are_half_the_size_and_decide_alike(static: Path, small_data: Path, tiny_model: Path) -> None:

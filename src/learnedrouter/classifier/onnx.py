@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import onnxruntime
@@ -20,7 +21,8 @@ depend on its neighbours (cosine down to 0.95, measured on the test split), so e
 class OnnxEncoder:
     """A compiled transformer.
 
-    One intra-op thread: for texts of this size a second thread costs more in handing over than it computes.
+    One intra-op thread: for texts of this size a second thread costs more in handing over than it computes. It pickles by the
+    content of its model, so it can be sent to where its folder is not.
 
     Parameters
     ----------
@@ -30,15 +32,23 @@ class OnnxEncoder:
 
     def __init__(self, folder: Path) -> None:
         self.spec = EncoderSpec.load(folder)
-        options = onnxruntime.SessionOptions()
-        options.intra_op_num_threads = 1
-        options.log_severity_level = 3
+        self._model: Path | bytes = folder / "model.onnx"
         try:
             self._window = TokenWindow(Tokenizer.from_file(str(folder / "tokenizer.json")), self.spec.max_tokens)
-            self._session = onnxruntime.InferenceSession(str(folder / "model.onnx"), options, providers=["CPUExecutionProvider"])
+            self._session = _session(self._model)
         except Exception as error:  # both libraries raise bare Exception for files that they cannot read
             raise ArtifactError(f"{folder}: not a compiled encoder ({error})") from error
         self._batch = _BATCH.get(self.spec.precision, 1)
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Return what pickles: all but the session, and for that the model's content."""
+        model = self._model if isinstance(self._model, bytes) else self._model.read_bytes()
+        return {name: value for name, value in vars(self).items() if name != "_session"} | {"_model": model}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        """Open a session on the model's content."""
+        vars(self).update(state)
+        self._session = _session(self._model)
 
     def encode(self, texts: Sequence[str]) -> tuple[FloatArray, IntArray]:
         """See `Encoder.encode`."""
@@ -59,3 +69,10 @@ class OnnxEncoder:
             mask[row, : len(window)] = 1
         (vectors,) = self._session.run(["embedding"], {"input_ids": ids, "attention_mask": mask})
         return np.asarray(vectors, dtype=np.float32)
+
+
+def _session(model: Path | bytes) -> onnxruntime.InferenceSession:
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = 1
+    options.log_severity_level = 3
+    return onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])

@@ -18,7 +18,6 @@ from tempfile import TemporaryDirectory
 
 import numpy as np
 import torch
-from joblib import delayed
 from safetensors.numpy import load_file, save_file
 from sentence_transformers import SentenceTransformer
 from sklearn.decomposition import PCA
@@ -97,7 +96,7 @@ def _token_outputs(encoder: OnnxEncoder, tokenizer: Tokenizer, progress: Progres
     windows = [[*before, token, *after] for token in range(tokenizer.get_vocab_size())]
     chunks = [windows[start : start + _CHUNK] for start in range(0, len(windows), _CHUNK)]
     found: list[FloatArray] = []
-    for part in run(delayed(encoder.encode_ids)(chunk) for chunk in chunks):
+    for part in run(OnnxEncoder.encode_ids, encoder, chunks):
         found.append(part)
         progress("distilling", min(len(found) * _CHUNK, len(windows)), len(windows))
     return np.concatenate(found)

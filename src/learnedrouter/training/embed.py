@@ -11,7 +11,6 @@ from typing import Protocol
 from zipfile import BadZipFile
 
 import numpy as np
-from joblib import delayed
 from sentence_transformers import SentenceTransformer
 from threadpoolctl import threadpool_limits
 from tokenizers import Tokenizer
@@ -65,7 +64,7 @@ def load_model(name: str, max_tokens: int) -> SentenceTransformer:
 
 
 class Embedder(Protocol):
-    """Embeds texts in tasks of `training.parallel`; a process or a cluster may have to fetch it first."""
+    """Embeds texts in tasks of `training.parallel`; it goes to other processes and machines by its content."""
 
     @property
     def chunk(self) -> int:
@@ -129,9 +128,9 @@ def embed(embedder: Embedder, texts: Sequence[str], cache: Path, progress: Progr
     todo = sorted(missing.items(), key=lambda item: len(item[1]))
     if todo:
         chunks = [todo[start : start + embedder.chunk] for start in range(0, len(todo), embedder.chunk)]
-        tasks = (delayed(_embed_chunk)(embedder, [text for _, text in chunk]) for chunk in chunks)
+        parts = run(_embed_chunk, embedder, ([text for _, text in chunk] for chunk in chunks))
         found, done = [] if vectors is None else [vectors], 0
-        for chunk, part in zip(chunks, run(tasks), strict=True):
+        for chunk, part in zip(chunks, parts, strict=True):
             found.append(part)
             done += len(chunk)
             progress("embedding", done, len(todo))

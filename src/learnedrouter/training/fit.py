@@ -4,7 +4,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from joblib import delayed
 from sklearn.calibration import CalibratedClassifierCV
 from sklearn.compose import make_column_transformer
 from sklearn.frozen import FrozenEstimator
@@ -74,9 +73,9 @@ def fit(train: Sample, validation: Sample, dimension: int, seed: int, progress: 
     """
     _refuse_missing_classes(train, validation)
     with threadpool_limits(1):  # matrices this small are multiplied faster by one thread than by several
-        tasks = (delayed(_candidate)(make_head(dimension, value, seed), train, validation) for value in INVERSE_REGULARISATION)
+        tried = run(_candidate, (train, validation), (make_head(dimension, value, seed) for value in INVERSE_REGULARISATION))
         candidates = []
-        for value, candidate in zip(INVERSE_REGULARISATION, run(tasks), strict=True):
+        for value, candidate in zip(INVERSE_REGULARISATION, tried, strict=True):
             candidates.append((*candidate, value))
             progress("choosing C", len(candidates), len(INVERSE_REGULARISATION))
         _, head, best = min(candidates, key=lambda candidate: candidate[0])
@@ -121,8 +120,9 @@ def fit_by_folds(train: Sample, groups: Sequence[str], dimension: int, seed: int
     return head
 
 
-def _candidate(head: Pipeline, train: Sample, validation: Sample) -> tuple[float, Pipeline]:
-    """Return the log loss on the validation rows of a head fitted on the training rows, and that head."""
+def _candidate(samples: tuple[Sample, Sample], head: Pipeline) -> tuple[float, Pipeline]:
+    """Return the log loss on the validation rows of `head`, fitted on the training rows, and that head."""
+    train, validation = samples
     with threadpool_limits(1):  # on a worker, too
         head.fit(train.features, train.classes)
     return float(log_loss(validation.classes, head.predict_proba(validation.features))), head
