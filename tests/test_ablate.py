@@ -40,7 +40,10 @@ def test_leaving_out_what_tells_the_tier_costs() -> None:
 
     found = {entry.without: entry for entry in ablate(held(features, needed), quiet)}
 
-    assert set(found) == {"nothing", *GROUPS, "all structural features", "the embedding"}
+    assert set(found) == {
+        *("nothing", "all structural features", "the words", "the words and all structural features", "the embedding"),
+        *GROUPS,
+    }
     assert found["nothing"].change.value == 0
     assert found["length"].change.high < -0.2
     assert found["all structural features"].change.high < -0.2

@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from learnedrouter.classifier.features import join, structural
+from learnedrouter.classifier.features import structural
 from learnedrouter.classifier.model import label_scores
 from learnedrouter.errors import InputError
 from learnedrouter.training import outcomes
@@ -29,7 +29,7 @@ def test_patterns_beat_labels_where_some_requests_are_hopeless(tmp_path: Path, e
     held, _ = outcomes.load([path], LADDER)
     asks, scores = [row.ask for row in held], outcomes.score_matrix(held)
     vectors = embed(Original(load_model("all-MiniLM-L6-v2", 128)), [ask.reading for ask in asks], embedding_cache, quiet)
-    features = join(vectors, structural(asks))
+    features = np.hstack([vectors, structural(asks)])
     needed = (scores[:, 0] < 0.5).astype(np.intp)
     fitted, judged = np.arange(300) % 2 == 0, np.arange(300) % 2 == 1
     head = fit_by_folds(Sample(features[fitted], needed[fitted]), [str(n) for n in range(150)], vectors.shape[1], 0)

@@ -10,9 +10,10 @@ from learnedrouter.classifier.features import join, structural
 from learnedrouter.classifier.model import TierClassifier, label_scores
 from learnedrouter.classifier.onnx import OnnxEncoder
 from learnedrouter.classifier.window import TokenWindow
+from learnedrouter.classifier.wording import opinions
 from learnedrouter.errors import ArtifactError, DatasetError, InputError
 from learnedrouter.tiers import DEFAULT_LADDER
-from learnedrouter.training import dataset
+from learnedrouter.training import dataset, wording
 from learnedrouter.training.embed import Original, embed, load_model
 from learnedrouter.training.examples import Labels
 from learnedrouter.training.finetune import Recipe
@@ -48,9 +49,13 @@ def test_training_on_labels_is_the_sum_of_its_steps(small_data: Path, classifier
     model = load_model("all-MiniLM-L6-v2", 128)
     window = TokenWindow(Tokenizer.from_str(model.tokenizer.backend_tokenizer.to_str()), 128)
     original = embed(Original(model), [window.shorten(ask.reading) for ask in asks["train"]], embedding_cache, quiet)
-    served = {name: join(classifier.encoder.encode([ask.reading for ask in part])[0], structural(part)) for name, part in asks.items()}
+    learned = wording.fit(asks["train"], needed["train"], [row.group for row in parts["train"]], 0, quiet)
+    served = {
+        name: join(classifier.encoder.encode([ask.reading for ask in part])[0], structural(part), opinions(learned.wording, part))
+        for name, part in asks.items()
+    }
 
-    fitted_on = Sample(join(original, structural(asks["train"])), needed["train"])
+    fitted_on = Sample(join(original, structural(asks["train"]), learned.opinions), needed["train"])
     head, _ = fit(fitted_on, Sample(served["validation"], needed["validation"]), 384, 0, quiet)
 
     expected = head.predict_proba(served["test"]) @ label_scores(4)

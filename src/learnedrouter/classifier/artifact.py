@@ -5,6 +5,7 @@
         head.joblib      the fitted scikit-learn head
         head.npz         the same head folded into one affine map; what serves, so that serving needs no scikit-learn
         encoder/         the compiled encoder
+        wording.npz      what the words say; lacking where there were too few rows to tell
         familiarity.npz  what familiar requests look like; artefacts of older versions lack it
         seen.npy         fingerprints of the rows it was fitted on, so that nobody evaluates on them
         tuned.npy        those of the rows that ``tune --write`` solved its threshold on since
@@ -37,12 +38,13 @@ from learnedrouter.classifier.features import FEATURES
 from learnedrouter.classifier.folded import FOLDED, HEAD, FoldedHead
 from learnedrouter.classifier.kinds import load_encoder
 from learnedrouter.classifier.model import DEFAULT_ACCEPT, FirstStage, Head, TierClassifier
+from learnedrouter.classifier.wording import Wording
 from learnedrouter.errors import ArtifactError, InputError
 from learnedrouter.tiers import Ladder
 
-FORMAT = 1
+FORMAT = 2
 MANIFEST, ENCODER, FIRST, SEEN, CARD = "manifest.json", "encoder", "first", "seen.npy", "README.md"
-FAMILIARITY, TUNED = "familiarity.npz", "tuned.npy"
+FAMILIARITY, WORDING, TUNED = "familiarity.npz", "wording.npz", "tuned.npy"
 
 
 @dataclass(frozen=True, slots=True)
@@ -161,8 +163,9 @@ def load(folder: Path) -> TierClassifier:
     if switch is not None:
         first = FirstStage(load_encoder(folder / FIRST / ENCODER), _serving_head(folder, manifest, FIRST), switch)
     familiarity = Familiarity.load(folder / FAMILIARITY) if FAMILIARITY in manifest.files else None
+    wording = Wording.load(folder / WORDING) if WORDING in manifest.files else None
     head = _serving_head(folder, manifest)
-    return TierClassifier(ladder, encoder, head, class_scores, threshold, manifest.name, familiarity, accept, first)
+    return TierClassifier(ladder, encoder, head, class_scores, threshold, manifest.name, familiarity, accept, first, wording)
 
 
 def read_manifest(folder: Path) -> Manifest:

@@ -20,11 +20,16 @@ _OPTIONS = re.compile(r"^\s*\(?[A-Ea-e1-5][.):]\s", re.MULTILINE)
 _MATHS = re.compile(r"[=+^∑∫√≤≥∞π]|\\[a-z]+|\$[^$]+\$")
 _CODE = re.compile(r"[{};]\s*$|^\s*(?:def|class|import|from|#include|function|const|let|var|public|SELECT)\b|=>|::|\(\)", re.MULTILINE)
 _FORM = re.compile(r"\b(?:json|csv|yaml|xml|toml|sql|regex|table|schema|columns?|fields?|tsv|markdown)\b")  # on lower case: twice as fast
+_NUMBER = re.compile(r"\d+(?:[.,]\d+)*")
 _PLACEHOLDER = re.compile(r"[{<\[][a-z_ ]{2,30}[}>\]]|\"[a-z_]+\"\s*:", re.IGNORECASE)
 
 
 def _digit_share(text: str) -> float:
     return sum(text.count(sign) for sign in set(text) if sign.isdigit()) / len(text) if text else 0.0
+
+
+def _longest_number(text: str) -> int:
+    return min(max((len(number) for number in _NUMBER.findall(text)), default=0), 12)
 
 
 def _non_ascii_share(text: str) -> float:
@@ -42,6 +47,10 @@ FEATURES: Mapping[str, Callable[[Ask], float]] = {
     "question_marks": lambda ask: log1p(ask.text.count("?") + ask.text.count("？") + ask.text.count("؟")),
     # Reasoning over numbers: sums, tables, logs.
     "digit_share": lambda ask: _digit_share(ask.text),
+    # Each quantity of a word problem is a step of its solution.
+    "numbers": lambda ask: log1p(len(_NUMBER.findall(ask.text))),
+    # Small models slip in the arithmetic of large numbers; beyond a dozen digits it is no quantity but a key.
+    "longest_number": lambda ask: log1p(_longest_number(ask.text)),
     # Formulas: maths is judged by its depth, and the encoder reads symbols badly.
     "maths_signs": lambda ask: log1p(len(_MATHS.findall(ask.text))),
     # Code, fenced or bare.
@@ -73,6 +82,6 @@ def structural(asks: Sequence[Ask]) -> FloatArray:
     return np.asarray(rows, dtype=np.float32).reshape(len(asks), len(FEATURES))
 
 
-def join(embeddings: FloatArray, structure: FloatArray) -> FloatArray:
-    """Return the head's input: embeddings ``(n, d)`` with structural features ``(n, k)`` to their right."""
-    return np.hstack([embeddings, structure])
+def join(embeddings: FloatArray, structure: FloatArray, opinions: FloatArray) -> FloatArray:
+    """Return the head's input: embeddings ``(n, d)``, structural features ``(n, k)``, and what the words say, ``(n, n_classes or 0)``."""
+    return np.hstack([embeddings, structure, opinions])

@@ -11,6 +11,7 @@ from learnedrouter.ask import Ask
 from learnedrouter.classifier.encoder import Encoder
 from learnedrouter.classifier.familiarity import Familiarity
 from learnedrouter.classifier.features import FloatArray, IntArray, join, structural
+from learnedrouter.classifier.wording import Wording, opinions
 from learnedrouter.tiers import TOLERANCE, Ladder
 
 DEFAULT_ACCEPT = 0.5
@@ -98,7 +99,7 @@ class TierClassifier:
     encoder
         Embeds the asks.
     head
-        Fitted on embeddings joined with structural features.
+        Fitted on embeddings joined with structural features and the opinions of `wording`.
     class_scores : (n_classes, n_tiers)
         ``class_scores[c, t]`` is how good tier ``t``'s answer is on requests of class ``c``, in [0, 1]. For labels,
         1 where ``t`` is at or above ``c``; for outcomes, the pattern that the class stands for.
@@ -112,6 +113,8 @@ class TierClassifier:
         The score from which an answer counted as acceptable in training.
     first
         Asked first, in a cascade; None where there is none.
+    wording
+        What the words say; without it the heads were fitted without.
     """
 
     ladder: Ladder
@@ -123,6 +126,7 @@ class TierClassifier:
     familiarity: Familiarity | None = None
     accept: float = DEFAULT_ACCEPT
     first: FirstStage | None = None
+    wording: Wording | None = None
 
     def assess(self, asks: Sequence[Ask]) -> Assessment:
         """Return what the classifier holds of `asks`; blocks for as long as the encoders take."""
@@ -152,7 +156,7 @@ class TierClassifier:
     def assess_with(self, encoder: Encoder, head: Head, asks: Sequence[Ask]) -> tuple[npt.NDArray[np.float64], Assessment]:
         """Return, for one encoder and head, the probability of each tier to be the one needed, ``(n, n_tiers)``, and the assessment."""
         embeddings, lengths = encoder.encode([ask.reading for ask in asks])
-        probabilities = head.predict_proba(join(embeddings, structural(asks)))
+        probabilities = head.predict_proba(join(embeddings, structural(asks), opinions(self.wording, asks)))
         cut = np.array([ask.truncated for ask in asks], dtype=np.bool_)
         whole = np.array([ask.characters / max(len(ask.text), 1) for ask in asks])
         pooled = _pooled(probabilities, self.class_scores, self.accept)

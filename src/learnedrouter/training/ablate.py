@@ -1,4 +1,4 @@
-"""Which structural features pay, and how the method does on worlds and families that it has never seen.
+"""Which structural features pay, what the words do, and how the method does on worlds and families that it has never seen.
 
 Both are about the method on labels, not about one artefact: heads are fitted on frozen embeddings, which are cached. An ablation fits
 on the training split without some features and judges on the validation split; the test split takes part in neither.
@@ -14,9 +14,10 @@ from sklearn.metrics import log_loss
 from sklearn.model_selection import GroupKFold
 from threadpoolctl import threadpool_limits
 
-from learnedrouter.classifier.features import FEATURES, FloatArray, IntArray, join, structural
+from learnedrouter.classifier.features import FEATURES, FloatArray, IntArray, structural
+from learnedrouter.classifier.wording import opinions
 from learnedrouter.errors import InputError
-from learnedrouter.training import dataset
+from learnedrouter.training import dataset, wording
 from learnedrouter.training.dataset import LabelledRow
 from learnedrouter.training.embed import DEFAULT_MAX_TOKENS, Progress, embed_readings, load_model
 from learnedrouter.training.evaluate import Figure, bootstrap, macro_f1
@@ -25,7 +26,7 @@ from learnedrouter.training.fit import make_head
 
 GROUPS: Mapping[str, tuple[str, ...]] = {
     "length": ("log_characters", "log_lines", "log_last_line"),
-    "signs": ("question_marks", "digit_share", "maths_signs", "non_ascii_share"),
+    "signs": ("question_marks", "digit_share", "numbers", "longest_number", "maths_signs", "non_ascii_share"),
     "code": ("code_signs",),
     "form": ("form_words", "placeholders", "options", "machine_form"),
     "conversation": ("follows_up",),
@@ -90,7 +91,7 @@ class LeftOut:
 
 @dataclass(frozen=True, slots=True)
 class Embedded:
-    """Rows, as the head sees them."""
+    """Rows, as the head sees them but for what their words say: that depends on the rows which a head is fitted on."""
 
     rows: Sequence[LabelledRow]
     features: FloatArray
@@ -113,25 +114,28 @@ def embedded(source: Labels, encoder: str, cache: Path, progress: Progress) -> E
     model = load_model(encoder, DEFAULT_MAX_TOKENS)
     vectors = embed_readings(model, [row.ask.reading for row in rows], cache, progress)
     needed = np.array([row.tier for row in rows], dtype=np.intp)
-    return Embedded(rows, join(vectors, structural([row.ask for row in rows])), needed, vectors.shape[1])
+    return Embedded(rows, np.hstack([vectors, structural([row.ask for row in rows])]), needed, vectors.shape[1])
 
 
 def ablate(held: Embedded, progress: Progress, *, seed: int = 0) -> list[Ablated]:
-    """Return what leaving out each of `GROUPS`, all of them, and the embedding does; first, what all together have."""
+    """Return what leaving out each of `GROUPS`, all of them, the words, and the embedding does; first, what all together have."""
     fitted = np.array([dataset.home(row) == "train" for row in held.rows])
+    inside, outside = _with_words(held, np.flatnonzero(fitted), np.flatnonzero(~fitted), seed, progress)
     truth, names = held.needed[~fitted], list(FEATURES)
-    everything = list(range(held.features.shape[1]))
+    everything = list(range(inside.shape[1]))
+    words = everything[held.features.shape[1] :]
     kept: dict[str, list[int]] = {"nothing": everything}
     for group, members in GROUPS.items():
         kept[group] = [column for column in everything if column - held.dimension not in {names.index(name) for name in members}]
-    kept["all structural features"] = everything[: held.dimension]
+    kept["all structural features"] = everything[: held.dimension] + words
+    kept["the words"] = everything[: held.features.shape[1]]
+    kept["the words and all structural features"] = everything[: held.dimension]
     kept["the embedding"] = everything[held.dimension :]
     predicted: dict[str, IntArray] = {}
     found = []
     for done, (name, columns) in enumerate(kept.items(), 1):
         dimension = sum(column < held.dimension for column in columns)
-        inside, outside = held.features[fitted][:, columns], held.features[~fitted][:, columns]
-        probabilities, loss = _best(inside, held.needed[fitted], outside, truth, dimension, seed)
+        probabilities, loss = _best(inside[:, columns], held.needed[fitted], outside[:, columns], truth, dimension, seed)
         predicted[name] = probabilities.argmax(axis=1)
         found.append(
             Ablated(
@@ -212,11 +216,20 @@ def _out_of_fold(held: Embedded, names: Sequence[str], step: str, folds: int, pr
     predicted = np.empty_like(held.needed)
     splitter = GroupKFold(folds, shuffle=True, random_state=seed)
     with threadpool_limits(1):
-        for done, (inside, outside) in enumerate(splitter.split(held.features, groups=names), 1):
-            head = make_head(held.dimension, _OUT_OF_FOLD_C, seed).fit(held.features[inside], held.needed[inside])
-            predicted[outside] = head.predict(held.features[outside])
+        for done, (fitted, judged) in enumerate(splitter.split(held.features, groups=names), 1):
+            inside, outside = _with_words(held, fitted, judged, seed, progress)
+            head = make_head(held.dimension, _OUT_OF_FOLD_C, seed).fit(inside, held.needed[fitted])
+            predicted[judged] = head.predict(outside)
             progress(f"leaving out {step}", done, folds)
     return predicted
+
+
+def _with_words(held: Embedded, fitted: IntArray, judged: IntArray, seed: int, progress: Progress) -> tuple[FloatArray, FloatArray]:
+    """Return all features of the rows that a head is fitted on, and of those that it is judged on."""
+    inside, outside = ([held.rows[place] for place in places.tolist()] for places in (fitted, judged))
+    learned = wording.fit([row.ask for row in inside], held.needed[fitted], [row.group for row in inside], seed, progress)
+    told = opinions(learned.wording, [row.ask for row in outside])
+    return np.hstack([held.features[fitted], learned.opinions]), np.hstack([held.features[judged], told])
 
 
 _OUT_OF_FOLD_C = 3.0

@@ -34,7 +34,7 @@ class Sample:
     Parameters
     ----------
     features : (n, dimension + k)
-        Embeddings joined with structural features.
+        Embeddings joined with structural features and with what the words say.
     classes : (n,)
         Class of each row.
     """
@@ -44,12 +44,12 @@ class Sample:
 
 
 def make_head(dimension: int, inverse_regularisation: float, seed: int) -> Pipeline:
-    """Return an unfitted head: embeddings as they are, structural features scaled, multinomial logistic regression.
+    """Return an unfitted head: embeddings as they are, what stands beside them scaled, multinomial logistic regression.
 
     Parameters
     ----------
     dimension
-        Columns of the embedding; the structural features follow it.
+        Columns of the embedding; all others follow it.
     """
     scale = make_column_transformer(("passthrough", slice(0, dimension)), (StandardScaler(), slice(dimension, None)))
     return make_pipeline(scale, LogisticRegression(C=inverse_regularisation, max_iter=2_000, random_state=seed))

@@ -12,8 +12,9 @@ import numpy as np
 from sklearn.model_selection import StratifiedGroupKFold
 
 from learnedrouter.classifier.features import join, structural
+from learnedrouter.classifier.wording import opinions
 from learnedrouter.errors import InputError
-from learnedrouter.training import outcomes, patterns, quality
+from learnedrouter.training import outcomes, patterns, quality, wording
 from learnedrouter.training.embed import DEFAULT_CACHE, DEFAULT_MAX_TOKENS, DEFAULT_MODEL, Progress, embed_readings, load_model
 from learnedrouter.training.examples import Outcomes, examples
 from learnedrouter.training.fit import Sample, fit_by_folds
@@ -58,16 +59,19 @@ def cross_validate(plan: FoldsPlan, progress: Progress) -> OutcomeReport:
     quality.refuse_no_gap(scores[:, 0], scores[:, -1])
     model = load_model(plan.encoder, plan.max_tokens)
     vectors = embed_readings(model, [row.ask.reading for row in rows], plan.cache, progress)
-    features = join(vectors, structural([row.ask for row in rows]))
+    structure = structural([row.ask for row in rows])
     sufficiency = np.empty_like(scores)
     strata = patterns.learn(scores, plan.source.accept).classes(scores)
     splitter = StratifiedGroupKFold(plan.folds, shuffle=True, random_state=plan.seed)
-    for done, (inside, outside) in enumerate(splitter.split(features, strata, [row.group for row in rows]), 1):
+    for done, (inside, outside) in enumerate(splitter.split(strata, strata, [row.group for row in rows]), 1):
         own = _chosen(rows, inside.tolist())
         known = patterns.learn(scores[inside], plan.source.accept)
         fold = examples(own, known)
-        head = fit_by_folds(Sample(features[inside], fold.classes), fold.groups, vectors.shape[1], plan.seed)
-        sufficiency[outside] = head.predict_proba(features[outside]) @ known.class_scores
+        learned = wording.fit(fold.asks, fold.classes, fold.groups, plan.seed, progress)
+        features = join(vectors[inside], structure[inside], learned.opinions)
+        head = fit_by_folds(Sample(features, fold.classes), fold.groups, vectors.shape[1], plan.seed)
+        told = opinions(learned.wording, [row.ask for row in _chosen(rows, outside.tolist())])
+        sufficiency[outside] = head.predict_proba(join(vectors[outside], structure[outside], told)) @ known.class_scores
         progress("folds", done, plan.folds)
     return quality.judge(sufficiency, scores, ladder.by_tier(), seed=plan.seed)
 

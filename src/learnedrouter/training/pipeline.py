@@ -11,7 +11,7 @@ import numpy as np
 from learnedrouter.classifier import artifact
 from learnedrouter.classifier.model import DEFAULT_ACCEPT, FirstStage, TierClassifier
 from learnedrouter.errors import InfeasibleError
-from learnedrouter.training import cascade, threshold, unfamiliar
+from learnedrouter.training import cascade, threshold, unfamiliar, wording
 from learnedrouter.training.card import model_card
 from learnedrouter.training.compile import Precision
 from learnedrouter.training.dataset import Split
@@ -113,18 +113,23 @@ def train(plan: TrainingPlan, progress: Progress) -> Trained:
     task = plan.source.task()
     with workers(plan.workers):
         model = load_model(plan.encoder, plan.max_tokens)
+        train_rows = task.parts["train"]
         if plan.recipe.epochs and plan.shape != "static":
-            train_rows = task.parts["train"]
             readings = shortened(model, [ask.reading for ask in train_rows.asks])
             fine_tune(model, readings, train_rows.classes, plan.recipe, plan.seed, progress)
-        making = Making(task, model, plan.encoder, plan.precision, plan.seed, plan.cache, progress)
+        learned = wording.fit(train_rows.asks, train_rows.classes, train_rows.groups, plan.seed, progress)
+        making = Making(task, model, plan.encoder, plan.precision, plan.seed, plan.cache, progress, learned)
         with artifact.staged(plan.out) as folder:
             stage = static_stage(making, folder, plan.tokens) if plan.shape == "static" else transformer_stage(making, folder)
             familiarity = unfamiliar.fit(task.parts["train"].asks, task.parts["validation"].asks, plan.seed)
             familiarity.save(folder / artifact.FAMILIARITY)
+            if learned.wording:
+                learned.wording.save(folder / artifact.WORDING)
             accept = float(task.about.get("accept", DEFAULT_ACCEPT))
             name = plan.out.name
-            classifier = TierClassifier(task.ladder, stage.encoder, stage.head, task.class_scores, 0.0, name, familiarity, accept)
+            classifier = TierClassifier(
+                task.ladder, stage.encoder, stage.head, task.class_scores, 0.0, name, familiarity, accept, wording=learned.wording
+            )
             about: Mapping[str, Any] = {}
             if plan.shape == "cascade":
                 classifier, about = _with_first(plan, making, classifier, folder)

@@ -14,14 +14,16 @@ from learnedrouter.classifier.encoder import Encoder
 from learnedrouter.classifier.features import FloatArray, join, structural
 from learnedrouter.classifier.folded import FOLDED, HEAD, FoldedHead
 from learnedrouter.classifier.model import Head
+from learnedrouter.classifier.wording import opinions
 from learnedrouter.errors import ArtifactError
 from learnedrouter.training.compile import MIN_COSINE, Precision, compile_transformer
 from learnedrouter.training.distill import compile_static, distill, tune
 from learnedrouter.training.embed import Compiled, Original, Progress, embed, shortened
 from learnedrouter.training.evaluate import macro_f1
-from learnedrouter.training.examples import Examples, Task
+from learnedrouter.training.examples import Task
 from learnedrouter.training.finetune import Recipe
 from learnedrouter.training.fit import Sample, fit
+from learnedrouter.training.wording import Learned
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +46,8 @@ class Making:
         Folder that keeps embeddings and distillations between trainings.
     progress
         Told how far it is.
+    learned
+        What the words say.
     """
 
     task: Task
@@ -53,6 +57,7 @@ class Making:
     seed: int
     cache: Path
     progress: Progress
+    learned: Learned
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,14 +85,14 @@ def transformer_stage(making: Making, folder: Path) -> Stage:
     if not uncompiled:
         readings = shortened(making.model, readings)
     embeddings = embed(Original(making.model), readings, making.cache, making.progress)
-    reference = _sample(embeddings[len(train.asks) :], validation)
+    reference = _judged(making, embeddings[len(train.asks) :])
     served, _ = encoder.encode([ask.reading for ask in validation.asks])
     cosine = float(np.min(np.sum(served * embeddings[len(train.asks) :], axis=1)))
     if making.precision == "fp32" and cosine < MIN_COSINE:
         raise ArtifactError(
             f"encoder {making.source!r}: compiled, it differs from the original (cosine {cosine:.5f}, expected {MIN_COSINE})"
         )
-    stage = _fitted(making, folder, encoder, _sample(embeddings[: len(train.asks)], train), _sample(served, validation))
+    stage = _fitted(making, folder, encoder, _learned(making, embeddings[: len(train.asks)]), _judged(making, served))
     before = macro_f1(reference.classes, stage.head.predict_proba(reference.features).argmax(axis=1))
     how = f"not compiled, needs torch to serve ({uncompiled})" if uncompiled else f"compiled to ONNX in {making.precision}"
     figures = {"precision": encoder.spec.precision, "compiled": how, "parity": cosine, "validation_macro_f1_before_compiling": before}
@@ -109,8 +114,7 @@ def static_stage(making: Making, folder: Path, recipe: Recipe) -> Stage:
     encoder = compile_static(tokens, making.source, folder / ENCODER, making.precision)
     readings = [ask.reading for ask in (*train.asks, *validation.asks)]
     vectors = embed(Compiled(encoder, folder / ENCODER), readings, making.cache, making.progress)
-    fitted_on, calibrated_on = _sample(vectors[: len(train.asks)], train), _sample(vectors[len(train.asks) :], validation)
-    stage = _fitted(making, folder, encoder, fitted_on, calibrated_on)
+    stage = _fitted(making, folder, encoder, _learned(making, vectors[: len(train.asks)]), _judged(making, vectors[len(train.asks) :]))
     figures = {
         "precision": encoder.spec.precision,
         "compiled": f"a static distillation, its token vectors tuned for {recipe.epochs} epochs",
@@ -127,5 +131,13 @@ def _fitted(making: Making, folder: Path, encoder: Encoder, train: Sample, valid
     return Stage(encoder, serving, {"validation_macro_f1": found, "C": inverse_regularisation})
 
 
-def _sample(embeddings: FloatArray, examples: Examples) -> Sample:
-    return Sample(join(embeddings, structural(examples.asks)), examples.classes)
+def _learned(making: Making, embeddings: FloatArray) -> Sample:
+    """Return the training rows; what their words say comes from models that have not seen them."""
+    train = making.task.parts["train"]
+    return Sample(join(embeddings, structural(train.asks), making.learned.opinions), train.classes)
+
+
+def _judged(making: Making, embeddings: FloatArray) -> Sample:
+    """Return the validation rows."""
+    rows = making.task.parts["validation"]
+    return Sample(join(embeddings, structural(rows.asks), opinions(making.learned.wording, rows.asks)), rows.classes)

@@ -11,7 +11,7 @@ import numpy as np
 from sklearn.model_selection import StratifiedGroupKFold, cross_val_predict
 from threadpoolctl import threadpool_limits
 
-from learnedrouter.classifier.features import FloatArray, join, structural
+from learnedrouter.classifier.features import FloatArray, structural
 from learnedrouter.errors import InputError
 from learnedrouter.training.dataset import LabelledRow
 from learnedrouter.training.fit import make_head
@@ -54,7 +54,7 @@ def suspects(rows: Sequence[LabelledRow], embeddings: FloatArray, seed: int = 0)
     fewest = min(len({row.group for row in rows if row.tier == tier}) for tier in {row.tier for row in rows})
     if fewest < FOLDS:
         raise InputError(f"too few rows: a tier has {fewest} groups; expected at least {FOLDS} of each tier")
-    features = join(embeddings, structural([row.ask for row in rows]))
+    features = np.hstack([embeddings, structural([row.ask for row in rows])])
     tiers = np.array([row.tier for row in rows], dtype=np.intp)
     names = np.unique(tiers).tolist()
     columns = {tier: column for column, tier in enumerate(names)}
