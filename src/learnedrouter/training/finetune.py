@@ -80,8 +80,9 @@ def fine_tune(model: SentenceTransformer, texts: Sequence[str], classes: IntArra
     model.train()
     for _ in range(recipe.epochs):
         for batch in _batches(texts, recipe.batch, rng):
-            vectors = model(model.preprocess([texts[place] for place in batch]))["sentence_embedding"]
-            loss = loss_of(recipe.scale * layer(vectors), targets[batch])
+            with _native_precision():
+                vectors = model(model.preprocess([texts[place] for place in batch]))["sentence_embedding"]
+            loss = loss_of(recipe.scale * layer(vectors.float()), targets[batch])
             optimizer.zero_grad()
             loss.backward()
             torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
@@ -90,6 +91,12 @@ def fine_tune(model: SentenceTransformer, texts: Sequence[str], classes: IntArra
             done += 1
             progress("fine-tuning", done, steps)
     model.eval()
+
+
+def _native_precision() -> torch.autocast:
+    """Compute in bfloat16 where the processor multiplies it: half the time, and the same figures; elsewhere it would be emulated."""
+    able = torch.cpu.get_capabilities()
+    return torch.autocast("cpu", torch.bfloat16, enabled=bool(able.get("avx512_bf16") or able.get("amx_bf16")))
 
 
 def rate(step: int, steps: int, warm_up: float) -> float:
