@@ -31,7 +31,7 @@ evaluate: $(VENV)/train  ## judge ARTIFACT on the rows of DATA that it has not s
 figures: $(VENV)/train  ## write the figures of ARTIFACT into README.md
 	$(BIN)/python benchmarks/figures.py $(ARTIFACT) $(DATA) README.md
 
-bench: $(VENV)/serve  ## what the service and a decision cost; kept in benchmarks/README.md
+bench: $(VENV)/dev  ## what the service and a decision cost; kept in benchmarks/README.md
 	$(BIN)/python benchmarks $(ARTIFACT)
 
 notebooks: $(VENV)/dev  ## execute the notebooks in place, so that they show the present model

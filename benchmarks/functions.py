@@ -12,6 +12,7 @@ from learnedrouter.classifier.features import join, structural
 from learnedrouter.classifier.heads import load_head
 from learnedrouter.classifier.model import TierClassifier
 from learnedrouter.classifier.window import TokenWindow
+from learnedrouter.classifier.wording import opinions
 from learnedrouter.classifier.worker import _key
 from learnedrouter.dialects.openai_chat import read_request
 
@@ -39,6 +40,15 @@ def test_features(benchmark: BenchmarkFixture, ask: Ask) -> None:
     benchmark(structural, [ask])
 
 
+def test_wording(benchmark: BenchmarkFixture, classifier: TierClassifier, ask: Ask) -> None:
+    benchmark(opinions, classifier.wording, [ask])
+
+
+def test_familiarity(benchmark: BenchmarkFixture, classifier: TierClassifier, ask: Ask) -> None:
+    assert classifier.familiarity
+    benchmark(classifier.familiarity.unfamiliar, [ask])
+
+
 def test_window(benchmark: BenchmarkFixture, classifier: TierClassifier, ask: Ask) -> None:
     from tokenizers import Tokenizer
 
@@ -53,7 +63,9 @@ def test_encode(benchmark: BenchmarkFixture, classifier: TierClassifier, ask: As
 @pytest.mark.parametrize("kind", ["folded", "scikit-learn"])
 def test_head(benchmark: BenchmarkFixture, classifier: TierClassifier, kind: str) -> None:
     head = classifier.head if kind == "folded" else load_head(ROOT / "models/default/head.joblib")
-    features = join(np.zeros((1, classifier.encoder.spec.dimension), dtype=np.float32), structural([Ask("x", "", 1, 1, False)]))
+    asks = [Ask("x", "", 1, 1, False)]
+    vectors = np.zeros((1, classifier.encoder.spec.dimension), dtype=np.float32)
+    features = join(vectors, structural(asks), opinions(classifier.wording, asks))
     benchmark(head.predict_proba, features)
 
 

@@ -105,9 +105,9 @@ class Service:
 
 
 @contextmanager
-def on_core(number: int) -> Iterator[None]:
-    """Let the processes that the block starts run on one core, where the system can do that and has as many."""
-    if not hasattr(os, "sched_setaffinity") or number >= len(os.sched_getaffinity(0)):
+def on_core(number: int | None) -> Iterator[None]:
+    """Let the processes that the block starts run on one core, where the system can do that and has as many; None: on all."""
+    if number is None or not hasattr(os, "sched_setaffinity") or number >= len(os.sched_getaffinity(0)):
         yield
         return
     before = os.sched_getaffinity(0)
@@ -132,7 +132,7 @@ def provider() -> Iterator[int]:
 
 
 @contextmanager
-def service(artifact: Path, upstream: int, *options: str) -> Iterator[Service]:
+def service(artifact: Path, upstream: int, *options: str, core: int | None = 0) -> Iterator[Service]:
     """Run ``learnedrouter serve`` in front of the local provider; gives it once it is ready."""
     with tempfile.TemporaryDirectory() as folder:
         config, log = Path(folder) / "router.toml", Path(folder) / "log"
@@ -142,7 +142,7 @@ def service(artifact: Path, upstream: int, *options: str) -> Iterator[Service]:
             port = bound.getsockname()[1]
         command = [sys.executable, "-m", "learnedrouter", "serve", "--config", str(config), "--port", str(port), *options]
         began = time.perf_counter()
-        with on_core(0), log.open("wb") as output:
+        with on_core(core), log.open("wb") as output:
             process = subprocess.Popen(command, env=os.environ | {"BENCH_KEY": "bench"}, stderr=output)
         try:
             while not ready(port):
@@ -237,6 +237,26 @@ def report(artifact: Path, seconds: float) -> list[str]:
     """Measure an artefact's service, and return the table in Markdown."""
     with provider() as upstream, service(artifact, upstream) as running:
         return table(list(measure(running, upstream, WAYS, seconds)), running)
+
+
+def workers(artifact: Path, seconds: float, counts: tuple[int, ...] = (1, 4)) -> list[str]:
+    """Measure how many requests one worker answers and several do, on all cores, and return a table in Markdown.
+
+    Provider and load generator take their share of the same cores: on two of them, what is left to gain is less than twice.
+    """
+    ways = tuple(way for way in WAYS if way.path == CHAT and not way.stream)
+    found: list[dict[str, float]] = []
+    with provider() as upstream:
+        for count in counts:
+            with service(artifact, upstream, "--workers", str(count), core=None) as running:
+                cells = (Cell(running.port, way.path, way.model, asks(), 64, way.stream, way.new, seconds) for way in ways)
+                found.append({way.name: send(cell).requests_per_second for way, cell in zip(ways, cells, strict=True)})
+    rows = ["| requests/s at 64 connections | " + " | ".join(f"{count} workers" for count in counts) + " | ratio |"]
+    rows.append("|---|" + "---:|" * (len(counts) + 1))
+    for way in ways:
+        cells = [f"{each[way.name]:,.0f}" for each in found]
+        rows.append(f"| {way.name} | " + " | ".join(cells) + f" | {found[-1][way.name] / found[0][way.name]:.2f}x |")
+    return rows
 
 
 def main() -> None:
