@@ -4,6 +4,7 @@ import json
 import pickle
 import shutil
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import model2vec
@@ -17,10 +18,14 @@ from learnedrouter.batch import decisions
 from learnedrouter.classifier import artifact
 from learnedrouter.classifier.encoder import EncoderSpec
 from learnedrouter.classifier.kinds import load_encoder
+from learnedrouter.classifier.model import FirstStage
 from learnedrouter.classifier.static import StaticEncoder
 from learnedrouter.cli_options import shaped_encoder
 from learnedrouter.errors import ArtifactError
 from learnedrouter.tiers import DEFAULT_LADDER
+from learnedrouter.training.calibration import sufficiency_before, uncalibrated
+from learnedrouter.training.distill import distill
+from learnedrouter.training.embed import load_model
 from learnedrouter.training.examples import Labels
 from learnedrouter.training.finetune import Recipe
 from learnedrouter.training.pipeline import Shape, Trained, TrainingPlan, train
@@ -77,6 +82,37 @@ def test_a_static_artefact_needs_nothing_but_numbers(static: Path) -> None:
     assert decision["encoder"] == "static"
     assert artifact.read_manifest(static).metrics["precision"] == "fp16"
     assert "a static distillation, its token vectors tuned for 5 epochs" in (static / "README.md").read_text()
+
+
+def test_a_token_is_distilled_by_itself(tiny_model: Path, tmp_path: Path) -> None:
+    """Whatever length the model's own tokenizer pads texts to, as many published ones do."""
+    plain, padding = (load_model(str(tiny_model), 64) for _ in range(2))
+    padding.tokenizer.backend_tokenizer.enable_padding(length=64)
+    padding.tokenizer.backend_tokenizer.enable_truncation(64)
+
+    expected, found = (distill(model, "tiny", tmp_path / str(place), quiet) for place, model in enumerate((plain, padding)))
+
+    np.testing.assert_allclose(found.vectors, expected.vectors, atol=1e-5)
+    assert len(found.tokenizer.encode("the word")) < 10
+
+
+def test_a_cascade_is_calibrated_by_both_of_its_heads(static: Path, small_data: Path, tiny_model: Path, tmp_path: Path) -> None:
+    """Before calibration, each ask has the probabilities of the head that answers it now, without that head's temperature."""
+    trained("onnx", tiny_model, small_data, tmp_path / "last")
+    first, last = artifact.load(static), artifact.load(tmp_path / "last")
+    asks = [ask(f"{text} {place}") for place, text in enumerate(TEXTS * 10)]
+    surety = replace(last, first=FirstStage(first.encoder, first.head, 0.0)).assess_first(asks)[1]
+    cascade = replace(last, first=FirstStage(first.encoder, first.head, float(np.median(surety))))
+
+    after = cascade.assess(asks)
+    before = sufficiency_before(cascade, asks, after)
+
+    assert before is not None
+    assert {"static", "onnx"} == set(after.answered_by)
+    for place, kind in enumerate(after.answered_by):
+        stage = replace(last, encoder=first.encoder, head=first.head) if kind == "static" else last
+        raw = replace(stage, head=uncalibrated(stage.head)).assess([asks[place]])
+        np.testing.assert_allclose(before[place], raw.sufficiency[0], atol=1e-5)
 
 
 def test_a_second_training_takes_its_vectors_from_the_cache(static: Path, small_data: Path, tiny_model: Path) -> None:

@@ -1,15 +1,16 @@
 """Whether a probability of 0.9 means nine in ten: the calibration error, the reliability curve, and both without calibration."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
+from learnedrouter.ask import Ask
 from learnedrouter.classifier.features import IntArray
 from learnedrouter.classifier.folded import FoldedHead
-from learnedrouter.classifier.model import Head
+from learnedrouter.classifier.model import Assessment, Head, TierClassifier
 
 CALIBRATION_BINS = 15
 """Equal-width bins of the calibration error, as in Guo et al. 2017, "On Calibration of Modern Neural Networks", section 2."""
@@ -71,6 +72,24 @@ def calibration_error(sufficiency: npt.NDArray[np.float64], needed: IntArray) ->
     """Return the expected calibration error of sufficiency itself, by the rule of `BIN_RULE`; arguments as for `reliability`."""
     bins = reliability(sufficiency, needed)
     return sum(entry.points * abs(entry.claimed - entry.observed) for entry in bins) / max(sum(entry.points for entry in bins), 1)
+
+
+def sufficiency_before(classifier: TierClassifier, asks: Sequence[Ask], after: Assessment) -> npt.NDArray[np.float64] | None:
+    """Return what the classifier held of `asks` before calibration, ``(n, n_tiers)``; None where a head has none.
+
+    In a cascade each ask stays with the head that answered it `after`: the switch point is about calibrated probabilities.
+    """
+    head = uncalibrated(classifier.head)
+    if head is None:
+        return None
+    found: npt.NDArray[np.float64] = classifier.assess_with(classifier.encoder, head, asks)[1].sufficiency
+    if classifier.first is None:
+        return found
+    first = uncalibrated(classifier.first.head)
+    if first is None:
+        return None
+    settled = np.array([kind == classifier.first.encoder.spec.kind for kind in after.answered_by], dtype=np.bool_)
+    return np.where(settled[:, None], classifier.assess_with(classifier.first.encoder, first, asks)[1].sufficiency, found)
 
 
 def uncalibrated(head: Head) -> Head | None:

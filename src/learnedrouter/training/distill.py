@@ -72,10 +72,12 @@ def distill(model: SentenceTransformer, source: str, cache: Path, progress: Prog
     InputError
         The model cannot be compiled, so it cannot be distilled either.
     """
-    path = cache / f"{weights_hash(model)}-{DIMENSION}.safetensors"
-    tokenizer = Tokenizer.from_str(model.tokenizer.backend_tokenizer.to_str()) if has_fast_tokenizer(model) else None
-    if tokenizer is None:
+    if not has_fast_tokenizer(model):
         raise InputError(f"encoder {source!r}: cannot be distilled, it has no fast tokenizer")
+    path = cache / f"{weights_hash(model)}-tokens-{DIMENSION}.safetensors"
+    tokenizer = Tokenizer.from_str(model.tokenizer.backend_tokenizer.to_str())
+    tokenizer.no_padding()  # or each token would be read among as many signs of padding as the model's own settings ask for
+    tokenizer.no_truncation()
     if not path.is_file():
         with TemporaryDirectory() as folder:
             encoder = compile_onnx(model, source, Path(folder), "fp32")
@@ -158,8 +160,6 @@ def compile_static(tokens: TokenVectors, source: str, folder: Path, precision: P
     One scale serves all vectors of an int8 encoder, so it cancels out where their mean is brought to unit length.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    tokens.tokenizer.no_truncation()
-    tokens.tokenizer.no_padding()
     described = json.loads(tokens.tokenizer.to_str()) | {"post_processor": None}  # no special tokens: they would count in every mean
     (folder / "tokenizer.json").write_text(json.dumps(described, ensure_ascii=False), encoding="utf-8")
     if precision == "int8":

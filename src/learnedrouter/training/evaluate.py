@@ -1,7 +1,7 @@
 """Judging a classifier on labelled rows that it has not seen: figures with intervals, slices, and fair controls."""
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
@@ -93,10 +93,9 @@ def evaluate(classifier: TierClassifier, rows: Sequence[LabelledRow], *, seed: i
     if not rows:
         raise InputError("no rows to evaluate on")
     asks = [row.ask for row in rows]
-    raw = calibration.uncalibrated(classifier.head)
-    # a cascade's two heads are calibrated each by itself, and before that they would not answer the same rows
-    before = replace(classifier, head=raw).assess(asks) if raw and classifier.first is None else None
-    return report(classifier.assess(asks), rows, classifier.ladder, classifier.threshold, before=before, seed=seed)
+    assessment = classifier.assess(asks)
+    before = calibration.sufficiency_before(classifier, asks, assessment)
+    return report(assessment, rows, classifier.ladder, classifier.threshold, before=before, seed=seed)
 
 
 def report(
@@ -105,10 +104,10 @@ def report(
     ladder: Ladder,
     threshold: float,
     *,
-    before: Assessment | None = None,
+    before: FloatMatrix | None = None,
     seed: int = 0,
 ) -> Report:
-    """Judge what a classifier holds of `rows`, and held `before` calibration, as it would route them; see `evaluate`."""
+    """Judge what a classifier holds of `rows`, as it would route them; `before` is its sufficiency before calibration."""
     needed = np.array([row.tier for row in rows], dtype=np.intp)
     routed = route(assessment.believed, threshold)
     predicted = assessment.predicted
@@ -133,7 +132,9 @@ def report(
         slices=_slices(rows, needed, predicted, routed),
         controls=_controls(needed, routed, ladder, seed),
         calibration={
-            name: _reliability(held.sufficiency, needed, seed) for name, held in (("before", before), ("after", assessment)) if held
+            name: _reliability(sufficiency, needed, seed)
+            for name, sufficiency in (("before", before), ("after", assessment.sufficiency))
+            if sufficiency is not None
         },
         errors=_errors(assessment, rows, ladder),
     )
