@@ -38,11 +38,11 @@ def test_a_folded_head_gives_the_same_probabilities(classes: int, by_folds: bool
 def test_the_shipped_head_folds() -> None:
     """What is shipped decides by the fast way."""
     path = ROOT / "models/default/head.joblib"
-    rows = np.random.default_rng(0).standard_normal((50, 397)).astype(np.float32)
 
     folded = load_serving_head(path)
 
     assert isinstance(folded, FoldedHead)
+    rows = np.random.default_rng(0).standard_normal((50, len(folded.weights))).astype(np.float32)
     np.testing.assert_allclose(folded.predict_proba(rows), load_head(path).predict_proba(rows), atol=1e-5)
 
 
