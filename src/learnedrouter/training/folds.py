@@ -19,6 +19,7 @@ from learnedrouter.training.embed import DEFAULT_CACHE, DEFAULT_MAX_TOKENS, DEFA
 from learnedrouter.training.examples import Outcomes, examples
 from learnedrouter.training.fit import Sample, fit_by_folds
 from learnedrouter.training.outcomes import OutcomeRow
+from learnedrouter.training.parallel import THREADS, workers
 from learnedrouter.training.quality import OutcomeReport
 
 
@@ -57,22 +58,23 @@ def cross_validate(plan: FoldsPlan, progress: Progress) -> OutcomeReport:
         raise InputError(f"--folds {plan.folds}: expected at least 2, and at most one a row ({len(rows)})")
     scores = outcomes.score_matrix(rows)
     quality.refuse_no_gap(scores[:, 0], scores[:, -1])
-    model = load_model(plan.encoder, plan.max_tokens)
-    vectors = embed_readings(model, [row.ask.reading for row in rows], plan.cache, progress)
-    structure = structural([row.ask for row in rows])
-    sufficiency = np.empty_like(scores)
-    strata = patterns.learn(scores, plan.source.accept).classes(scores)
-    splitter = StratifiedGroupKFold(plan.folds, shuffle=True, random_state=plan.seed)
-    for done, (inside, outside) in enumerate(splitter.split(strata, strata, [row.group for row in rows]), 1):
-        own = _chosen(rows, inside.tolist())
-        known = patterns.learn(scores[inside], plan.source.accept)
-        fold = examples(own, known)
-        learned = wording.fit(fold.asks, fold.classes, fold.groups, plan.seed, progress)
-        features = join(vectors[inside], structure[inside], learned.opinions)
-        head = fit_by_folds(Sample(features, fold.classes), fold.groups, vectors.shape[1], plan.seed)
-        told = opinions(learned.wording, [row.ask for row in _chosen(rows, outside.tolist())])
-        sufficiency[outside] = head.predict_proba(join(vectors[outside], structure[outside], told)) @ known.class_scores
-        progress("folds", done, plan.folds)
+    with workers(THREADS):
+        model = load_model(plan.encoder, plan.max_tokens)
+        vectors = embed_readings(model, [row.ask.reading for row in rows], plan.cache, progress)
+        structure = structural([row.ask for row in rows])
+        sufficiency = np.empty_like(scores)
+        strata = patterns.learn(scores, plan.source.accept).classes(scores)
+        splitter = StratifiedGroupKFold(plan.folds, shuffle=True, random_state=plan.seed)
+        for done, (inside, outside) in enumerate(splitter.split(strata, strata, [row.group for row in rows]), 1):
+            own = _chosen(rows, inside.tolist())
+            known = patterns.learn(scores[inside], plan.source.accept)
+            fold = examples(own, known)
+            learned = wording.fit(fold.asks, fold.classes, fold.groups, plan.seed, progress)
+            features = join(vectors[inside], structure[inside], learned.opinions)
+            head = fit_by_folds(Sample(features, fold.classes), fold.groups, vectors.shape[1], plan.seed)
+            told = opinions(learned.wording, [row.ask for row in _chosen(rows, outside.tolist())])
+            sufficiency[outside] = head.predict_proba(join(vectors[outside], structure[outside], told)) @ known.class_scores
+            progress("folds", done, plan.folds)
     return quality.judge(sufficiency, scores, ladder.by_tier(), seed=plan.seed)
 
 
