@@ -101,7 +101,7 @@ def test_a_cascade_is_calibrated_by_both_of_its_heads(static: Path, small_data: 
     trained("onnx", tiny_model, small_data, tmp_path / "last")
     first, last = artifact.load(static), artifact.load(tmp_path / "last")
     asks = [ask(f"{text} {place}") for place, text in enumerate(TEXTS * 10)]
-    surety = replace(last, first=FirstStage(first.encoder, first.head, 0.0)).assess_first(asks)[1]
+    surety = replace(last, first=FirstStage(first.encoder, first.head, 0.0)).assess_first(asks, last.glance(asks))[1]
     cascade = replace(last, first=FirstStage(first.encoder, first.head, float(np.median(surety))))
 
     after = cascade.assess(asks)

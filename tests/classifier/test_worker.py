@@ -212,7 +212,8 @@ def test_a_static_head_answers_on_the_loop() -> None:
     static.free.set()
     transformer.free.set()
     alone, last = make(static), make(transformer)
-    certain = alone.assess_with(static, alone.head, [ask("a"), ask("bbb")])[0].max(axis=1)
+    asks = [ask("a"), ask("bbb")]
+    certain = alone.assess_with(static, alone.head, asks, alone.glance(asks))[0].max(axis=1)
     assert certain[0] != certain[1]
     sure, unsure = (ask("a"), ask("bbb")) if certain[0] > certain[1] else (ask("bbb"), ask("a"))
     cascade = replace(last, first=FirstStage(static, alone.head, float(certain.mean())))

@@ -10,7 +10,7 @@ import numpy.typing as npt
 from learnedrouter.ask import Ask
 from learnedrouter.classifier.encoder import Encoder
 from learnedrouter.classifier.familiarity import Familiarity
-from learnedrouter.classifier.features import FloatArray, IntArray, join, structural
+from learnedrouter.classifier.features import FloatArray, IntArray, structural
 from learnedrouter.classifier.wording import Wording, opinions
 from learnedrouter.tiers import TOLERANCE, Ladder
 
@@ -72,6 +72,31 @@ class Assessment:
 
 
 @dataclass(frozen=True, slots=True)
+class Glance:
+    """What is seen of ``n`` asks without an encoder: taken once, and used by both stages of a cascade.
+
+    Parameters
+    ----------
+    beside : (n, k)
+        What stands beside the embedding in a head's input: structural features, and the opinions of the words.
+    unfamiliar : (n,)
+        See `Assessment`.
+    """
+
+    beside: FloatArray
+    unfamiliar: npt.NDArray[np.bool_]
+
+    def __getitem__(self, places: IntArray) -> "Glance":
+        """Return what is seen of the asks at `places`."""
+        return Glance(self.beside[places], self.unfamiliar[places])
+
+    @classmethod
+    def of_all(cls, glances: Sequence["Glance"]) -> "Glance":
+        """Return what is seen of all asks together."""
+        return cls(np.concatenate([each.beside for each in glances]), np.concatenate([each.unfamiliar for each in glances]))
+
+
+@dataclass(frozen=True, slots=True)
 class FirstStage:
     """The cheap half of a cascade: it answers where it is sure, and leaves the rest to the classifier's own encoder.
 
@@ -130,13 +155,21 @@ class TierClassifier:
 
     def assess(self, asks: Sequence[Ask]) -> Assessment:
         """Return what the classifier holds of `asks`; blocks for as long as the encoders take."""
+        glance = self.glance(asks)
         if self.first is None:
-            return self.assess_last(asks)
-        assessment, certain = self.assess_first(asks)
+            return self.assess_last(asks, glance)
+        assessment, certain = self.assess_first(asks, glance)
         left = np.flatnonzero(certain < self.first.switch)
-        return _replaced(assessment, left, self.assess_last([asks[place] for place in left.tolist()])) if len(left) else assessment
+        if not len(left):
+            return assessment
+        return _replaced(assessment, left, self.assess_last([asks[place] for place in left.tolist()], glance[left]))
 
-    def assess_first(self, asks: Sequence[Ask]) -> tuple[Assessment, npt.NDArray[np.float64]]:
+    def glance(self, asks: Sequence[Ask]) -> Glance:
+        """Return what is seen of `asks` without an encoder."""
+        beside = np.hstack([structural(asks), opinions(self.wording, asks)])
+        return Glance(beside, self.familiarity.unfamiliar(asks) if self.familiarity else np.zeros(len(asks), dtype=np.bool_))
+
+    def assess_first(self, asks: Sequence[Ask], glance: Glance) -> tuple[Assessment, npt.NDArray[np.float64]]:
         """Return what the first stage holds of `asks`, and how sure it is, ``(n,)``: to be compared with its switch point.
 
         Raises
@@ -146,17 +179,17 @@ class TierClassifier:
         """
         if self.first is None:
             raise ValueError("no cascade: there is no first stage to ask")
-        probabilities, assessment = self.assess_with(self.first.encoder, self.first.head, asks)
+        probabilities, assessment = self.assess_with(self.first.encoder, self.first.head, asks, glance)
         return assessment, probabilities.max(axis=1, initial=0.0)
 
-    def assess_last(self, asks: Sequence[Ask]) -> Assessment:
+    def assess_last(self, asks: Sequence[Ask], glance: Glance) -> Assessment:
         """Return what the classifier's own encoder and head hold of `asks`, the first stage left out."""
-        return self.assess_with(self.encoder, self.head, asks)[1]
+        return self.assess_with(self.encoder, self.head, asks, glance)[1]
 
-    def assess_with(self, encoder: Encoder, head: Head, asks: Sequence[Ask]) -> tuple[npt.NDArray[np.float64], Assessment]:
+    def assess_with(self, encoder: Encoder, head: Head, asks: Sequence[Ask], glance: Glance) -> tuple[npt.NDArray[np.float64], Assessment]:
         """Return, for one encoder and head, the probability of each tier to be the one needed, ``(n, n_tiers)``, and the assessment."""
         embeddings, lengths = encoder.encode([ask.reading for ask in asks])
-        probabilities = head.predict_proba(join(embeddings, structural(asks), opinions(self.wording, asks)))
+        probabilities = head.predict_proba(np.hstack([embeddings, glance.beside]))
         cut = np.array([ask.truncated for ask in asks], dtype=np.bool_)
         whole = np.array([ask.characters / max(len(ask.text), 1) for ask in asks])
         pooled = _pooled(probabilities, self.class_scores, self.accept)
@@ -165,7 +198,7 @@ class TierClassifier:
             predicted=pooled.argmax(axis=1),
             tokens=np.rint(lengths * whole).astype(np.intp),  # counted on what was kept, scaled to what there was
             truncated=cut | (lengths > encoder.spec.max_tokens),
-            unfamiliar=self.familiarity.unfamiliar(asks) if self.familiarity else np.zeros(len(asks), dtype=np.bool_),
+            unfamiliar=glance.unfamiliar,
             probabilities=probabilities,
             embeddings=tuple(embeddings),
             answered_by=(encoder.spec.kind,) * len(asks),

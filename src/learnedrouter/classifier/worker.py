@@ -14,12 +14,13 @@ from collections import deque
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 from cachetools import LRUCache
 
 from learnedrouter.ask import Ask
 from learnedrouter.classifier.features import FloatArray
-from learnedrouter.classifier.model import Assessment, TierClassifier
+from learnedrouter.classifier.model import Assessment, Glance, TierClassifier
 from learnedrouter.errors import Overloaded
 
 TOGETHER = 16
@@ -63,6 +64,14 @@ def judge(classifier: TierClassifier, ask: Ask) -> Judgement:
     return _judgements(classifier.assess([ask]))[0]
 
 
+class _Waiting(NamedTuple):
+    """An ask that waits for the thread, and what was seen of it already, in a cascade."""
+
+    key: bytes
+    ask: Ask
+    glance: Glance | None
+
+
 class ClassifierWorker:
     """A classifier, what it has to do, and what it has done.
 
@@ -79,10 +88,10 @@ class ClassifierWorker:
     def __init__(self, classifier: TierClassifier, *, queue: int = 256, remembered: int = 10_000) -> None:
         self.classifier = classifier
         self._cache: LRUCache[bytes, Judgement] = LRUCache(maxsize=remembered)
-        self._queue, self._waiting = queue, deque[tuple[bytes, Ask]]()
+        self._queue, self._waiting = queue, deque[_Waiting]()
         self._pending: dict[bytes, asyncio.Future[Judgement]] = {}
         self._busy = False
-        self._inline = classifier.encoder.spec.kind == "static"
+        self._inline = classifier.first is not None or classifier.encoder.spec.kind == "static"
         self._executor = ThreadPoolExecutor(max_workers=1, thread_name_prefix="classifier")
 
     async def judge(self, ask: Ask) -> Judgement:
@@ -96,31 +105,32 @@ class ClassifierWorker:
         key = _key(ask)
         if (known := self._cache.get(key)) is not None:
             return known
-        if (quick := self._at_once(ask)) is not None:
-            self._remember(key, quick)
-            return quick
         if (pending := self._pending.get(key)) is None:
-            pending = self._enqueue(key, ask)
+            glance = self.classifier.glance([ask]) if self._inline else None
+            if glance and (quick := self._at_once(ask, glance)) is not None:
+                self._remember(key, quick)
+                return quick
+            pending = self._enqueue(_Waiting(key, ask, glance))
         return await asyncio.shield(pending)  # others may wait for the same, so a caller who leaves does not end it
 
     def close(self) -> None:
         """Stop the thread once what it does is done."""
         self._executor.shutdown()
 
-    def _at_once(self, ask: Ask) -> Judgement | None:
+    def _at_once(self, ask: Ask, glance: Glance) -> Judgement | None:
         """Return what a static head holds of `ask`; None where that is not the answer."""
         first = self.classifier.first
-        if first is not None:
-            assessment, surety = self.classifier.assess_first([ask])
-            return _judgements(assessment)[0] if surety[0] >= first.switch else None
-        return judge(self.classifier, ask) if self._inline else None
+        if first is None:
+            return _judgements(self.classifier.assess_last([ask], glance))[0]
+        assessment, surety = self.classifier.assess_first([ask], glance)
+        return _judgements(assessment)[0] if surety[0] >= first.switch else None
 
-    def _enqueue(self, key: bytes, ask: Ask) -> asyncio.Future[Judgement]:
+    def _enqueue(self, waiting: _Waiting) -> asyncio.Future[Judgement]:
         if len(self._waiting) >= self._queue:
             raise Overloaded(f"{len(self._waiting)} requests wait for the classifier already; try again in a moment")
-        pending = self._pending[key] = asyncio.get_running_loop().create_future()
+        pending = self._pending[waiting.key] = asyncio.get_running_loop().create_future()
         pending.add_done_callback(_looked_at)
-        self._waiting.append((key, ask))
+        self._waiting.append(waiting)
         if not self._busy:
             self._start()
         return pending
@@ -130,11 +140,14 @@ class ClassifierWorker:
         batch = [self._waiting.popleft() for _ in range(min(TOGETHER, len(self._waiting)))]
         self._busy = bool(batch)
         if batch:
-            work = asyncio.get_running_loop().run_in_executor(self._executor, self._assess, [ask for _, ask in batch])
-            work.add_done_callback(lambda done: self._finish([key for key, _ in batch], done))
+            work = asyncio.get_running_loop().run_in_executor(self._executor, self._assess, batch)
+            work.add_done_callback(lambda done: self._finish([waiting.key for waiting in batch], done))
 
-    def _assess(self, asks: Sequence[Ask]) -> list[Judgement]:
-        return _judgements(self.classifier.assess_last(asks))
+    def _assess(self, batch: Sequence[_Waiting]) -> list[Judgement]:
+        asks = [waiting.ask for waiting in batch]
+        taken = [waiting.glance for waiting in batch if waiting.glance]
+        glance = Glance.of_all(taken) if taken else self.classifier.glance(asks)
+        return _judgements(self.classifier.assess_last(asks, glance))
 
     def _finish(self, keys: Sequence[bytes], done: asyncio.Future[list[Judgement]]) -> None:
         self._start()

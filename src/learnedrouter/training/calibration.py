@@ -82,14 +82,15 @@ def sufficiency_before(classifier: TierClassifier, asks: Sequence[Ask], after: A
     head = uncalibrated(classifier.head)
     if head is None:
         return None
-    found: npt.NDArray[np.float64] = classifier.assess_with(classifier.encoder, head, asks)[1].sufficiency
+    glance = classifier.glance(asks)
+    found: npt.NDArray[np.float64] = classifier.assess_with(classifier.encoder, head, asks, glance)[1].sufficiency
     if classifier.first is None:
         return found
     first = uncalibrated(classifier.first.head)
     if first is None:
         return None
     settled = np.array([kind == classifier.first.encoder.spec.kind for kind in after.answered_by], dtype=np.bool_)
-    return np.where(settled[:, None], classifier.assess_with(classifier.first.encoder, first, asks)[1].sufficiency, found)
+    return np.where(settled[:, None], classifier.assess_with(classifier.first.encoder, first, asks, glance)[1].sufficiency, found)
 
 
 def uncalibrated(head: Head) -> Head | None:

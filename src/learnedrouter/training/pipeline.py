@@ -158,8 +158,9 @@ def _with_first(plan: TrainingPlan, making: Making, classifier: TierClassifier, 
 
 
 def _opinions(classifier: TierClassifier, examples: Examples) -> cascade.Opinions:
-    first, surety = classifier.assess_first(examples.asks)
-    probabilities, last = classifier.assess_with(classifier.encoder, classifier.head, examples.asks)
+    glance = classifier.glance(examples.asks)
+    first, surety = classifier.assess_first(examples.asks, glance)
+    probabilities, last = classifier.assess_with(classifier.encoder, classifier.head, examples.asks, glance)
     rows = np.arange(len(examples.asks))
     foregone = probabilities[rows, last.predicted] - probabilities[rows, first.predicted]
     return cascade.Opinions(surety, first.predicted, last.predicted, foregone, examples.acceptable.argmax(axis=1))
