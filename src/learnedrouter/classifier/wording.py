@@ -100,10 +100,9 @@ def marks(text: str) -> IntArray:
     if not len(begins):
         return np.empty(0, dtype=np.intp)
     place = np.arange(begins[0], len(codes)) - np.repeat(begins, np.diff([*begins, len(codes)]))
-    signs = np.where(kinds == _SPACE, 0, _mixed(codes + np.uint64(1)))[begins[0] :].astype(
-        np.uint64
-    )  # spaces add nothing to the word before
-    words = _mixed(np.add.reduceat(signs * _POWERS[place], begins - begins[0]))
+    signs = _mixed(codes + np.uint64(1))
+    signs[kinds == _SPACE] = 0  # spaces add nothing to the word before
+    words = _mixed(np.add.reduceat(signs[begins[0] :] * _POWERS[place], begins - begins[0]))
     pairs = _mixed(words[:-1] * _ODD + words[1:])
     return np.unique(np.concatenate([words, pairs]) >> np.uint64(64 - BITS)).astype(np.intp)
 
