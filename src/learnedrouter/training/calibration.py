@@ -79,18 +79,18 @@ def sufficiency_before(classifier: TierClassifier, asks: Sequence[Ask], after: A
 
     In a cascade each ask stays with the head that answered it `after`: the switch point is about calibrated probabilities.
     """
-    head = uncalibrated(classifier.head)
-    if head is None:
-        return None
-    glance = classifier.glance(asks)
-    found: npt.NDArray[np.float64] = classifier.assess_with(classifier.encoder, head, asks, glance)[1].sufficiency
-    if classifier.first is None:
-        return found
-    first = uncalibrated(classifier.first.head)
-    if first is None:
-        return None
-    settled = np.array([kind == classifier.first.encoder.spec.kind for kind in after.answered_by], dtype=np.bool_)
-    return np.where(settled[:, None], classifier.assess_with(classifier.first.encoder, first, asks, glance)[1].sufficiency, found)
+    stages = [(classifier.encoder, classifier.head)]
+    if classifier.first is not None:
+        stages.append((classifier.first.encoder, classifier.first.head))
+    beside, found = classifier.glance(asks).beside, np.empty_like(after.sufficiency)
+    for encoder, head in stages:
+        if (raw := uncalibrated(head)) is None:
+            return None
+        own = [place for place, kind in enumerate(after.answered_by) if kind == encoder.spec.kind]
+        if own:
+            features = np.hstack([[after.embeddings[place] for place in own], beside[own]])
+            found[own] = raw.predict_proba(features) @ classifier.class_scores
+    return found
 
 
 def uncalibrated(head: Head) -> Head | None:
