@@ -31,7 +31,7 @@ from learnedrouter.classifier.static import WEIGHTS, StaticEncoder
 from learnedrouter.classifier.window import TokenWindow
 from learnedrouter.errors import InputError
 from learnedrouter.training.compile import Precision, compile_onnx
-from learnedrouter.training.embed import Progress, has_fast_tokenizer, weights_hash
+from learnedrouter.training.embed import Progress, has_fast_tokenizer, plain_tokenizer, weights_hash
 from learnedrouter.training.finetune import Recipe, rate
 from learnedrouter.training.parallel import run
 
@@ -75,9 +75,7 @@ def distill(model: SentenceTransformer, source: str, cache: Path, progress: Prog
     if not has_fast_tokenizer(model):
         raise InputError(f"encoder {source!r}: cannot be distilled, it has no fast tokenizer")
     path = cache / f"{weights_hash(model)}-tokens-{DIMENSION}.safetensors"
-    tokenizer = Tokenizer.from_str(model.tokenizer.backend_tokenizer.to_str())
-    tokenizer.no_padding()  # or each token would be read among as many signs of padding as the model's own settings ask for
-    tokenizer.no_truncation()
+    tokenizer = plain_tokenizer(model)  # with padding, each token would be read among a hundred others
     if not path.is_file():
         with TemporaryDirectory() as folder:
             encoder = compile_onnx(model, source, Path(folder), "fp32")

@@ -161,9 +161,17 @@ def has_fast_tokenizer(model: SentenceTransformer) -> bool:
     return getattr(model.tokenizer, "backend_tokenizer", None) is not None
 
 
+def plain_tokenizer(model: SentenceTransformer) -> Tokenizer:
+    """Return a copy of the model's fast tokenizer that neither pads nor cuts, whatever the model sets for its own."""
+    tokenizer = Tokenizer.from_str(model.tokenizer.backend_tokenizer.to_str())
+    tokenizer.no_padding()
+    tokenizer.no_truncation()
+    return tokenizer
+
+
 def window_of(model: SentenceTransformer) -> TokenWindow:
-    """Return the window that the compiled encoder will read through; its tokenizer is a copy, for the model changes its own's settings."""
-    return TokenWindow(Tokenizer.from_str(model.tokenizer.backend_tokenizer.to_str()), model.max_seq_length or DEFAULT_MAX_TOKENS)
+    """Return the window that the compiled encoder will read through."""
+    return TokenWindow(plain_tokenizer(model), model.max_seq_length or DEFAULT_MAX_TOKENS)
 
 
 def weights_hash(model: SentenceTransformer) -> str:
