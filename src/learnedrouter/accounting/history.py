@@ -140,8 +140,7 @@ def by_threshold(ladder: Ladder, threshold: float) -> Decide:
         sufficiency = _sufficiency(event, ladder.names)
         if not sufficiency:
             return None
-        free = ladder.top if _UNFAMILIAR in event.decision.reasons else choose_tier(sufficiency, threshold)
-        return constrained(event, free, ladder), sufficiency
+        return constrained(event, _free(event, sufficiency, threshold, ladder), ladder), sufficiency
 
     return lambda events: list(map(decide, events))
 
@@ -173,6 +172,11 @@ def by_artifact(classifier: TierClassifier, threshold: float | None) -> Decide:
     return decide
 
 
+def _free(event: RoutedCompletion, sufficiency: Sequence[float], threshold: float, ladder: Ladder) -> int:
+    """Return the tier that nothing but the classifier would give; what it holds of an unfamiliar request is no evidence."""
+    return ladder.top if _UNFAMILIAR in event.decision.reasons else choose_tier(sufficiency, threshold)
+
+
 def constrained(event: RoutedCompletion, tier: int, ladder: Ladder) -> int:
     """Return `tier`, or what the constraints that made a difference then would make of it."""
     decision = event.decision
@@ -183,8 +187,7 @@ def constrained(event: RoutedCompletion, tier: int, ladder: Ladder) -> int:
         if reason in _KEPT:
             return then
         if reason in ("min_tier", "max_tier", "tier_has_no_model") or reason.startswith("needs_"):
-            sure = list(decision.sufficiency.values())
-            free = ladder.top if _UNFAMILIAR in decision.reasons else choose_tier(sure, decision.threshold)
+            free = _free(event, list(decision.sufficiency.values()), decision.threshold, ladder)
             tier = min(tier, then) if then < free else max(tier, then)
     return tier
 
