@@ -8,7 +8,7 @@ from pytest_benchmark.fixture import BenchmarkFixture
 
 from learnedrouter.ask import Ask, extract_ask
 from learnedrouter.classifier import artifact
-from learnedrouter.classifier.features import join, structural
+from learnedrouter.classifier.features import structural
 from learnedrouter.classifier.heads import load_head
 from learnedrouter.classifier.model import TierClassifier
 from learnedrouter.classifier.window import TokenWindow
@@ -65,7 +65,7 @@ def test_head(benchmark: BenchmarkFixture, classifier: TierClassifier, kind: str
     head = classifier.head if kind == "folded" else load_head(ROOT / "models/default/head.joblib")
     asks = [Ask("x", "", 1, 1, False)]
     vectors = np.zeros((1, classifier.encoder.spec.dimension), dtype=np.float32)
-    features = join(vectors, structural(asks), opinions(classifier.wording, asks))
+    features = np.hstack([vectors, classifier.glance(asks).beside])
     benchmark(head.predict_proba, features)
 
 

@@ -6,7 +6,7 @@ import pytest
 from tokenizers import Tokenizer
 
 from learnedrouter.classifier import artifact
-from learnedrouter.classifier.features import join, structural
+from learnedrouter.classifier.features import structural
 from learnedrouter.classifier.model import TierClassifier, label_scores
 from learnedrouter.classifier.onnx import OnnxEncoder
 from learnedrouter.classifier.window import TokenWindow
@@ -51,11 +51,11 @@ def test_training_on_labels_is_the_sum_of_its_steps(small_data: Path, classifier
     original = embed(Original(model), [window.shorten(ask.reading) for ask in asks["train"]], embedding_cache, quiet)
     learned = wording.fit(asks["train"], needed["train"], [row.group for row in parts["train"]], 0, quiet)
     served = {
-        name: join(classifier.encoder.encode([ask.reading for ask in part])[0], structural(part), opinions(learned.wording, part))
+        name: np.hstack([classifier.encoder.encode([ask.reading for ask in part])[0], structural(part), opinions(learned.wording, part)])
         for name, part in asks.items()
     }
 
-    fitted_on = Sample(join(original, structural(asks["train"]), learned.opinions), needed["train"])
+    fitted_on = Sample(np.hstack([original, structural(asks["train"]), learned.opinions]), needed["train"])
     head, _ = fit(fitted_on, Sample(served["validation"], needed["validation"]), 384, 0, quiet)
 
     expected = head.predict_proba(served["test"]) @ label_scores(4)

@@ -80,8 +80,3 @@ def structural(asks: Sequence[Ask]) -> FloatArray:
     """
     rows = [[feature(ask) for feature in FEATURES.values()] for ask in asks]
     return np.asarray(rows, dtype=np.float32).reshape(len(asks), len(FEATURES))
-
-
-def join(embeddings: FloatArray, structure: FloatArray, opinions: FloatArray) -> FloatArray:
-    """Return the head's input: embeddings ``(n, d)``, structural features ``(n, k)``, and what the words say, ``(n, n_classes or 0)``."""
-    return np.hstack([embeddings, structure, opinions])

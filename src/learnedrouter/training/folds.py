@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 from sklearn.model_selection import StratifiedGroupKFold
 
-from learnedrouter.classifier.features import join, structural
+from learnedrouter.classifier.features import structural
 from learnedrouter.classifier.wording import opinions
 from learnedrouter.errors import InputError
 from learnedrouter.training import outcomes, patterns, quality, wording
@@ -70,10 +70,10 @@ def cross_validate(plan: FoldsPlan, progress: Progress) -> OutcomeReport:
             known = patterns.learn(scores[inside], plan.source.accept)
             fold = examples(own, known)
             learned = wording.fit(fold.asks, fold.classes, fold.groups, plan.seed, progress)
-            features = join(vectors[inside], structure[inside], learned.opinions)
+            features = np.hstack([vectors[inside], structure[inside], learned.opinions])
             head = fit_by_folds(Sample(features, fold.classes), fold.groups, vectors.shape[1], plan.seed)
             told = opinions(learned.wording, [row.ask for row in _chosen(rows, outside.tolist())])
-            sufficiency[outside] = head.predict_proba(join(vectors[outside], structure[outside], told)) @ known.class_scores
+            sufficiency[outside] = head.predict_proba(np.hstack([vectors[outside], structure[outside], told])) @ known.class_scores
             progress("folds", done, plan.folds)
     return quality.judge(sufficiency, scores, ladder.by_tier(), seed=plan.seed)
 

@@ -9,7 +9,9 @@ from typing import Any, Literal, get_args
 import numpy as np
 
 from learnedrouter.classifier import artifact
+from learnedrouter.classifier.features import FloatArray, structural
 from learnedrouter.classifier.model import DEFAULT_ACCEPT, FirstStage, TierClassifier
+from learnedrouter.classifier.wording import opinions
 from learnedrouter.errors import InfeasibleError
 from learnedrouter.training import cascade, threshold, unfamiliar, wording
 from learnedrouter.training.card import model_card
@@ -118,7 +120,12 @@ def train(plan: TrainingPlan, progress: Progress) -> Trained:
             readings = shortened(model, [ask.reading for ask in train_rows.asks])
             fine_tune(model, readings, train_rows.classes, plan.recipe, plan.seed, progress)
         learned = wording.fit(train_rows.asks, train_rows.classes, train_rows.groups, plan.seed, progress)
-        making = Making(task, model, plan.encoder, plan.precision, plan.seed, plan.cache, progress, learned)
+        judged = task.parts["validation"].asks
+        beside: dict[Split, FloatArray] = {
+            "train": np.hstack([structural(train_rows.asks), learned.opinions]),
+            "validation": np.hstack([structural(judged), opinions(learned.wording, judged)]),
+        }
+        making = Making(task, model, plan.encoder, plan.precision, plan.seed, plan.cache, progress, beside)
         with artifact.staged(plan.out) as folder:
             stage = static_stage(making, folder, plan.tokens) if plan.shape == "static" else transformer_stage(making, folder)
             familiarity = unfamiliar.fit(task.parts["train"].asks, task.parts["validation"].asks, plan.seed)

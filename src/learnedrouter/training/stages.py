@@ -11,19 +11,18 @@ from sentence_transformers import SentenceTransformer
 from learnedrouter.classifier import heads
 from learnedrouter.classifier.artifact import ENCODER
 from learnedrouter.classifier.encoder import Encoder
-from learnedrouter.classifier.features import FloatArray, join, structural
+from learnedrouter.classifier.features import FloatArray
 from learnedrouter.classifier.folded import FOLDED, HEAD, FoldedHead
 from learnedrouter.classifier.model import Head
-from learnedrouter.classifier.wording import opinions
 from learnedrouter.errors import ArtifactError
 from learnedrouter.training.compile import MIN_COSINE, Precision, compile_transformer
+from learnedrouter.training.dataset import Split
 from learnedrouter.training.distill import compile_static, distill, tune
 from learnedrouter.training.embed import Compiled, Original, Progress, embed, shortened
 from learnedrouter.training.evaluate import macro_f1
 from learnedrouter.training.examples import Task
 from learnedrouter.training.finetune import Recipe
 from learnedrouter.training.fit import Sample, fit
-from learnedrouter.training.wording import Learned
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,8 +45,9 @@ class Making:
         Folder that keeps embeddings and distillations between trainings.
     progress
         Told how far it is.
-    learned
-        What the words say.
+    beside
+        What stands beside the embeddings in the head's input, by split: structural features, and what the words say. Of the
+        training rows, models say it that have not seen them.
     """
 
     task: Task
@@ -57,7 +57,7 @@ class Making:
     seed: int
     cache: Path
     progress: Progress
-    learned: Learned
+    beside: Mapping[Split, FloatArray]
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,14 +85,15 @@ def transformer_stage(making: Making, folder: Path) -> Stage:
     if not uncompiled:
         readings = shortened(making.model, readings)
     embeddings = embed(Original(making.model), readings, making.cache, making.progress)
-    reference = _judged(making, embeddings[len(train.asks) :])
+    reference = _sample(making, "validation", embeddings[len(train.asks) :])
     served, _ = encoder.encode([ask.reading for ask in validation.asks])
     cosine = float(np.min(np.sum(served * embeddings[len(train.asks) :], axis=1)))
     if making.precision == "fp32" and cosine < MIN_COSINE:
         raise ArtifactError(
             f"encoder {making.source!r}: compiled, it differs from the original (cosine {cosine:.5f}, expected {MIN_COSINE})"
         )
-    stage = _fitted(making, folder, encoder, _learned(making, embeddings[: len(train.asks)]), _judged(making, served))
+    fitted_on, calibrated_on = _sample(making, "train", embeddings[: len(train.asks)]), _sample(making, "validation", served)
+    stage = _fitted(making, folder, encoder, fitted_on, calibrated_on)
     before = macro_f1(reference.classes, stage.head.predict_proba(reference.features).argmax(axis=1))
     how = f"not compiled, needs torch to serve ({uncompiled})" if uncompiled else f"compiled to ONNX in {making.precision}"
     figures = {"precision": encoder.spec.precision, "compiled": how, "parity": cosine, "validation_macro_f1_before_compiling": before}
@@ -114,7 +115,9 @@ def static_stage(making: Making, folder: Path, recipe: Recipe) -> Stage:
     encoder = compile_static(tokens, making.source, folder / ENCODER, making.precision)
     readings = [ask.reading for ask in (*train.asks, *validation.asks)]
     vectors = embed(Compiled(encoder, folder / ENCODER), readings, making.cache, making.progress)
-    stage = _fitted(making, folder, encoder, _learned(making, vectors[: len(train.asks)]), _judged(making, vectors[len(train.asks) :]))
+    fitted_on = _sample(making, "train", vectors[: len(train.asks)])
+    calibrated_on = _sample(making, "validation", vectors[len(train.asks) :])
+    stage = _fitted(making, folder, encoder, fitted_on, calibrated_on)
     figures = {
         "precision": encoder.spec.precision,
         "compiled": f"a static distillation, its token vectors tuned for {recipe.epochs} epochs",
@@ -131,13 +134,5 @@ def _fitted(making: Making, folder: Path, encoder: Encoder, train: Sample, valid
     return Stage(encoder, serving, {"validation_macro_f1": found, "C": inverse_regularisation})
 
 
-def _learned(making: Making, embeddings: FloatArray) -> Sample:
-    """Return the training rows; what their words say comes from models that have not seen them."""
-    train = making.task.parts["train"]
-    return Sample(join(embeddings, structural(train.asks), making.learned.opinions), train.classes)
-
-
-def _judged(making: Making, embeddings: FloatArray) -> Sample:
-    """Return the validation rows."""
-    rows = making.task.parts["validation"]
-    return Sample(join(embeddings, structural(rows.asks), opinions(making.learned.wording, rows.asks)), rows.classes)
+def _sample(making: Making, split: Split, embeddings: FloatArray) -> Sample:
+    return Sample(np.hstack([embeddings, making.beside[split]]), making.task.parts[split].classes)
