@@ -186,7 +186,7 @@ def test_an_unfaithful_encoder_is_refused(small_data: Path, embedding_cache: Pat
     """A cosine under 0.999 in fp32 stops the training (a poisoned cache stands in for a faulty compiler)."""
     poisoned = tmp_path / "cache"
     poisoned.mkdir()
-    for file in embedding_cache.iterdir():
+    for file in embedding_cache.glob("embeddings-*.npz"):
         with np.load(file) as stored:
             vectors = stored["vectors"][:, ::-1]
             np.savez(poisoned / file.name, keys=stored["keys"], vectors=vectors)

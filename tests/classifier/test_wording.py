@@ -109,6 +109,21 @@ def test_too_few_rows_say_nothing() -> None:
     assert opinions(None, asks).shape == (120, 0)
 
 
+def test_the_same_rows_are_not_read_twice(tmp_path: Path) -> None:
+    """What was learned of them is kept, with a wording or without; rows of other classes are learned anew."""
+    steps: list[str] = []
+    asks = [ask(text) for text in TEXTS]
+    for classes, rows in ((CLASSES, 120), (CLASSES, 30), (1 - CLASSES, 120)):
+        found = [
+            wording.fit_once(asks[:rows], classes[:rows], GROUPS[:rows], 0, tmp_path, lambda step, *_: steps.append(step)) for _ in range(2)
+        ]
+
+        np.testing.assert_array_equal(found[0].opinions, found[1].opinions)
+        np.testing.assert_array_equal(*(opinions(each.wording, asks) for each in found))
+
+    assert len(steps) == 2 * (wording.FOLDS + 1)
+
+
 def test_it_is_kept_as_it_judges(tmp_path: Path) -> None:
     """Saved and loaded, it gives the same opinions; three classes as well as two."""
     asks = [ask(text) for text in TEXTS]

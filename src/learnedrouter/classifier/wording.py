@@ -57,9 +57,7 @@ class Wording:
         for row, ask in enumerate(asks):
             if len(found := marks(ask.reading)):
                 logits[row] += self.weights[found].sum(axis=0) / np.sqrt(len(found))
-        logits -= logits.max(axis=1, keepdims=True)
-        told: FloatArray = logits - np.log(np.exp(logits).sum(axis=1, keepdims=True))
-        return told
+        return log_shares(logits)
 
     def save(self, path: Path) -> None:
         """Write it as plain arrays; in half precision, as it is."""
@@ -87,6 +85,13 @@ class Wording:
 def opinions(wording: Wording | None, asks: Sequence[Ask]) -> FloatArray:
     """Return the opinions of `wording`, ``(n, n_classes)``; without one, no column."""
     return wording.opinions(asks) if wording else np.empty((len(asks), 0), dtype=np.float32)
+
+
+def log_shares(logits: FloatArray) -> FloatArray:
+    """Return the logarithms of the softmax of each row."""
+    logits = logits - logits.max(axis=1, keepdims=True)
+    shares: FloatArray = logits - np.log(np.exp(logits).sum(axis=1, keepdims=True))
+    return shares
 
 
 def marks(text: str) -> IntArray:

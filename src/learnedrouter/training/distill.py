@@ -33,6 +33,7 @@ from learnedrouter.errors import InputError
 from learnedrouter.training.compile import Precision, compile_onnx
 from learnedrouter.training.embed import Progress, has_fast_tokenizer, plain_tokenizer, weights_hash
 from learnedrouter.training.finetune import Recipe, rate
+from learnedrouter.training.kept import kept
 from learnedrouter.training.parallel import run
 
 DIMENSION = 128
@@ -109,14 +110,22 @@ def _specials(tokenizer: Tokenizer) -> tuple[list[int], list[int]]:
     return (encoding.ids[: own[0]], encoding.ids[own[-1] + 1 :]) if own else (encoding.ids, [])
 
 
-def tune(tokens: TokenVectors, texts: Sequence[str], classes: IntArray, recipe: Recipe, seed: int, progress: Progress) -> TokenVectors:
-    """Return token vectors that tell the classes apart better.
+def tune(
+    tokens: TokenVectors, texts: Sequence[str], classes: IntArray, recipe: Recipe, seed: int, cache: Path, progress: Progress
+) -> TokenVectors:
+    """Return token vectors that tell the classes apart better, computing them only if `cache` does not hold them.
 
     Parameters
     ----------
     texts, classes : (n,)
         What is read, and its class, from 0.
     """
+    made_from = (Path(__file__).read_bytes(), tokens.vectors, tokens.tokenizer.to_str(), list(texts), classes, recipe, seed)
+    found = kept(cache, "tuned", made_from, lambda: {"embeddings": _tuned(tokens, texts, classes, recipe, seed, progress)})
+    return TokenVectors(found["embeddings"], tokens.tokenizer)
+
+
+def _tuned(tokens: TokenVectors, texts: Sequence[str], classes: IntArray, recipe: Recipe, seed: int, progress: Progress) -> FloatArray:
     torch.manual_seed(seed)
     rng = np.random.default_rng(seed)
     windows, _ = TokenWindow(tokens.tokenizer, MAX_TOKENS).read(texts)
@@ -149,7 +158,8 @@ def tune(tokens: TokenVectors, texts: Sequence[str], classes: IntArray, recipe: 
             done += 1
             if done % 50 == 0 or done == steps:
                 progress("tuning token vectors", done, steps)
-    return TokenVectors(bag.weight.detach().numpy(), tokens.tokenizer)
+    tuned: FloatArray = bag.weight.detach().numpy()
+    return tuned
 
 
 def compile_static(tokens: TokenVectors, source: str, folder: Path, precision: Precision) -> StaticEncoder:

@@ -1,14 +1,11 @@
 """Embedding texts once: in chunks, on whatever workers there are, and cached by content."""
 
 import hashlib
-import os
-import tempfile
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
-from zipfile import BadZipFile
 
 import numpy as np
 from sentence_transformers import SentenceTransformer
@@ -19,6 +16,7 @@ from learnedrouter.classifier.encoder import Encoder
 from learnedrouter.classifier.features import FloatArray
 from learnedrouter.classifier.window import TokenWindow
 from learnedrouter.errors import InputError
+from learnedrouter.training.kept import read_arrays, write_arrays
 from learnedrouter.training.parallel import run
 
 DEFAULT_MODEL = "all-MiniLM-L6-v2"
@@ -119,9 +117,9 @@ def embed(embedder: Embedder, texts: Sequence[str], cache: Path, progress: Progr
     Parameters
     ----------
     cache
-        Folder of the cache; one file an embedder.
+        Folder of the cache; one file for each embedder.
     """
-    path = cache / f"{embedder.key()}.npz"
+    path = cache / f"embeddings-{embedder.key()}.npz"
     keys = [hashlib.blake2b(text.encode("utf-8", "replace"), digest_size=16).hexdigest() for text in texts]
     known, vectors = _read_cache(path)
     missing = {key: text for key, text in zip(keys, texts, strict=True) if key not in known}
@@ -137,7 +135,7 @@ def embed(embedder: Embedder, texts: Sequence[str], cache: Path, progress: Progr
         known |= {key: len(known) + place for place, (key, _) in enumerate(todo)}
         vectors = np.concatenate(found)
         del found
-        _write_cache(path, known, vectors)
+        write_arrays(path, {"keys": np.array(list(known)), "vectors": vectors})
     if vectors is None:
         raise InputError("no texts to embed")
     return vectors[[known[key] for key in keys]]
@@ -191,18 +189,8 @@ def _embed_chunk(embedder: Embedder, texts: Sequence[str]) -> FloatArray:
 
 def _read_cache(path: Path) -> tuple[dict[str, int], FloatArray | None]:
     """Return where the vector of each text lies, by the text's hash, and the vectors, ``(n, d)``."""
-    try:
-        with np.load(path, allow_pickle=False) as stored:
-            keys, vectors = stored["keys"].tolist(), np.asarray(stored["vectors"], dtype=np.float32)
-    except FileNotFoundError:
+    stored = read_arrays(path) or {}
+    keys, vectors = stored.get("keys"), stored.get("vectors")
+    if keys is None or vectors is None or vectors.ndim != 2 or len(keys) != len(vectors):
         return {}, None
-    except (OSError, ValueError, KeyError, EOFError, BadZipFile):  # a cut or foreign file: the cache is made anew
-        return {}, None
-    return ({}, None) if vectors.ndim != 2 or len(keys) != len(vectors) else ({key: place for place, key in enumerate(keys)}, vectors)
-
-
-def _write_cache(path: Path, known: dict[str, int], vectors: FloatArray) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.NamedTemporaryFile(dir=path.parent, suffix=".npz", delete=False) as file:
-        np.savez(file, keys=np.array(list(known)), vectors=vectors)
-    os.replace(file.name, path)
+    return {key: place for place, key in enumerate(keys.tolist())}, vectors

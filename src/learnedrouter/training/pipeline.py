@@ -119,7 +119,7 @@ def train(plan: TrainingPlan, progress: Progress) -> Trained:
         if plan.recipe.epochs and plan.shape != "static":
             readings = shortened(model, [ask.reading for ask in train_rows.asks])
             fine_tune(model, readings, train_rows.classes, plan.recipe, plan.seed, progress)
-        learned = wording.fit(train_rows.asks, train_rows.classes, train_rows.groups, plan.seed, progress)
+        learned = wording.fit_once(train_rows.asks, train_rows.classes, train_rows.groups, plan.seed, plan.cache, progress)
         judged = task.parts["validation"].asks
         beside: dict[Split, FloatArray] = {
             "train": np.hstack([structural(train_rows.asks), learned.opinions]),

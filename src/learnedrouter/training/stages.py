@@ -111,7 +111,7 @@ def static_stage(making: Making, folder: Path, recipe: Recipe) -> Stage:
     train, validation = making.task.parts["train"], making.task.parts["validation"]
     tokens = distill(making.model, making.source, making.cache, making.progress)
     if recipe.epochs:
-        tokens = tune(tokens, [ask.reading for ask in train.asks], train.classes, recipe, making.seed, making.progress)
+        tokens = tune(tokens, [ask.reading for ask in train.asks], train.classes, recipe, making.seed, making.cache, making.progress)
     encoder = compile_static(tokens, making.source, folder / ENCODER, making.precision)
     readings = [ask.reading for ask in (*train.asks, *validation.asks)]
     vectors = embed(Compiled(encoder, folder / ENCODER), readings, making.cache, making.progress)
