@@ -61,6 +61,9 @@ WAYS = (
     Way("messages, auto, crossing", MESSAGES, "auto", (1, 16)),
 )
 
+CREWS = (("1 worker, 1 core", 1, 0), ("1 worker, all cores", 1, None), ("4 workers, all cores", 4, None))
+"""Workers that are compared: a name, how many, and the core that they run on."""
+
 
 @dataclass(frozen=True, slots=True)
 class Line:
@@ -239,20 +242,20 @@ def report(artifact: Path, seconds: float) -> list[str]:
         return table(list(measure(running, upstream, WAYS, seconds)), running)
 
 
-def workers(artifact: Path, seconds: float, counts: tuple[int, ...] = (1, 4)) -> list[str]:
-    """Measure how many requests one worker answers and several do, on all cores, and return a table in Markdown.
+def workers(artifact: Path, seconds: float) -> list[str]:
+    """Measure how many requests several workers on two cores answer against one on one core, and return a table in Markdown.
 
-    Provider and load generator take their share of the same cores: on two of them, what is left to gain is less than twice.
+    Provider and load generator take their share of the second core.
     """
     ways = tuple(way for way in WAYS if way.path == CHAT and not way.stream)
     found: list[dict[str, float]] = []
     with provider() as upstream:
-        for count in counts:
-            with service(artifact, upstream, "--workers", str(count), core=None) as running:
+        for _, count, core in CREWS:
+            with service(artifact, upstream, "--workers", str(count), core=core) as running:
                 cells = (Cell(running.port, way.path, way.model, asks(), 64, way.stream, way.new, seconds) for way in ways)
                 found.append({way.name: send(cell).requests_per_second for way, cell in zip(ways, cells, strict=True)})
-    rows = ["| requests/s at 64 connections | " + " | ".join(f"{count} workers" for count in counts) + " | ratio |"]
-    rows.append("|---|" + "---:|" * (len(counts) + 1))
+    rows = ["| requests/s at 64 connections | " + " | ".join(name for name, *_ in CREWS) + " | last to first |"]
+    rows.append("|---|" + "---:|" * (len(CREWS) + 1))
     for way in ways:
         cells = [f"{each[way.name]:,.0f}" for each in found]
         rows.append(f"| {way.name} | " + " | ".join(cells) + f" | {found[-1][way.name] / found[0][way.name]:.2f}x |")

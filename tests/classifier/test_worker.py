@@ -84,6 +84,19 @@ def test_what_queues_up_meanwhile_is_taken_at_once() -> None:
     with_worker(story, classifier)
 
 
+@pytest.mark.parametrize("wanted", [True, False])
+def test_embeddings_are_kept_where_somebody_wants_them(wanted: bool) -> None:
+    """They are most of what a remembered judgement weighs, and only a ledger that captures them has a use for them."""
+    encoder = Slow()
+    encoder.free.set()
+
+    async def story(worker: ClassifierWorker) -> None:
+        for _ in ("new", "remembered"):
+            assert ((await worker.judge(ask("a"))).embedding is not None) == wanted
+
+    with_worker(story, make(encoder), embeddings=wanted)
+
+
 def test_the_loop_goes_on_while_a_transformer_computes() -> None:
     """Encoding happens on another thread."""
     encoder = Slow()

@@ -14,6 +14,7 @@ from collections import deque
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
+from functools import partial
 from typing import NamedTuple
 
 from cachetools import LRUCache
@@ -44,7 +45,7 @@ class Judgement:
     probabilities : (n_classes,)
         Of the classes that the classifier was trained on.
     embedding : (dimension,)
-        What the encoder made of the ask.
+        What the encoder made of the ask; None where nobody keeps it.
     encoder
         The kind of encoder whose head answered.
     """
@@ -55,13 +56,13 @@ class Judgement:
     truncated: bool
     unfamiliar: bool
     probabilities: tuple[float, ...]
-    embedding: FloatArray = field(repr=False, compare=False)
+    embedding: FloatArray | None = field(repr=False, compare=False)
     encoder: str
 
 
 def judge(classifier: TierClassifier, ask: Ask) -> Judgement:
     """Return what `classifier` holds of one ask; blocks for as long as the encoders take."""
-    return _judgements(classifier.assess([ask]))[0]
+    return _judgements(classifier.assess([ask]), embeddings=True)[0]
 
 
 class _Waiting(NamedTuple):
@@ -83,10 +84,13 @@ class ClassifierWorker:
         Asks that may wait for the thread; more are refused.
     remembered
         Judgements that are kept, the one not used for longest going first; 0 keeps none.
+    embeddings
+        Whether judgements have their embeddings: three quarters of the memory that they take.
     """
 
-    def __init__(self, classifier: TierClassifier, *, queue: int = 256, remembered: int = 10_000) -> None:
+    def __init__(self, classifier: TierClassifier, *, queue: int = 256, remembered: int = 10_000, embeddings: bool = True) -> None:
         self.classifier = classifier
+        self._judgements = partial(_judgements, embeddings=embeddings)
         self._cache: LRUCache[bytes, Judgement] = LRUCache(maxsize=remembered)
         self._queue, self._waiting = queue, deque[_Waiting]()
         self._pending: dict[bytes, asyncio.Future[Judgement]] = {}
@@ -121,9 +125,9 @@ class ClassifierWorker:
         """Return what a static head holds of `ask`; None where that is not the answer."""
         first = self.classifier.first
         if first is None:
-            return _judgements(self.classifier.assess_last([ask], glance))[0]
+            return self._judgements(self.classifier.assess_last([ask], glance))[0]
         assessment, surety = self.classifier.assess_first([ask], glance)
-        return _judgements(assessment)[0] if surety[0] >= first.switch else None
+        return self._judgements(assessment)[0] if surety[0] >= first.switch else None
 
     def _enqueue(self, waiting: _Waiting) -> asyncio.Future[Judgement]:
         if len(self._waiting) >= self._queue:
@@ -147,7 +151,7 @@ class ClassifierWorker:
         asks = [waiting.ask for waiting in batch]
         taken = [waiting.glance for waiting in batch if waiting.glance]
         glance = Glance.of_all(taken) if taken else self.classifier.glance(asks)
-        return _judgements(self.classifier.assess_last(asks, glance))
+        return self._judgements(self.classifier.assess_last(asks, glance))
 
     def _finish(self, keys: Sequence[bytes], done: asyncio.Future[list[Judgement]]) -> None:
         self._start()
@@ -168,12 +172,14 @@ class ClassifierWorker:
             self._cache[key] = judgement
 
 
-def _judgements(assessment: Assessment) -> list[Judgement]:
+def _judgements(assessment: Assessment, *, embeddings: bool) -> list[Judgement]:
     told = assessment
     columns = (told.sufficiency, told.predicted, told.tokens, told.truncated, told.unfamiliar, told.probabilities)
     rows = zip(*(column.tolist() for column in columns), told.embeddings, told.answered_by, strict=True)
     return [
-        Judgement(tuple(sufficiency), predicted, tokens, truncated, unfamiliar, tuple(probabilities), embedding, encoder)
+        Judgement(
+            tuple(sufficiency), predicted, tokens, truncated, unfamiliar, tuple(probabilities), embedding if embeddings else None, encoder
+        )
         for sufficiency, predicted, tokens, truncated, unfamiliar, probabilities, embedding, encoder in rows
     ]
 

@@ -68,7 +68,12 @@ def make_router(settings: Settings, sinks: Sequence[Sink]) -> Router:
     )
     gate = make_gate(settings)
     told = (*sinks, gate) if gate else sinks
-    worker = ClassifierWorker(classifier, queue=settings.classifier.queue, remembered=settings.classifier.remembered)
+    worker = ClassifierWorker(
+        classifier,
+        queue=settings.classifier.queue,
+        remembered=settings.classifier.remembered,
+        embeddings=settings.ledger.enabled and settings.ledger.capture != "off",
+    )
     return Router(worker, make_models(settings), chain, told, limits, conversations, gate)
 
 
