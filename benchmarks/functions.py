@@ -1,8 +1,11 @@
 """What the parts of a decision cost: ``pytest benchmarks/functions.py``, by pytest-benchmark."""
 
+import asyncio
+import json
 from pathlib import Path
 
 import numpy as np
+import onnxruntime
 import pytest
 from pytest_benchmark.fixture import BenchmarkFixture
 
@@ -11,9 +14,10 @@ from learnedrouter.classifier import artifact
 from learnedrouter.classifier.features import structural
 from learnedrouter.classifier.heads import load_head
 from learnedrouter.classifier.model import TierClassifier
+from learnedrouter.classifier.onnx import OnnxEncoder
 from learnedrouter.classifier.window import TokenWindow
 from learnedrouter.classifier.wording import opinions
-from learnedrouter.classifier.worker import _key
+from learnedrouter.classifier.worker import ClassifierWorker, _key
 from learnedrouter.dialects.openai_chat import read_request
 
 ROOT = Path(__file__).parents[1]
@@ -58,6 +62,34 @@ def test_window(benchmark: BenchmarkFixture, classifier: TierClassifier, ask: As
 
 def test_encode(benchmark: BenchmarkFixture, classifier: TierClassifier, ask: Ask) -> None:
     benchmark(classifier.encoder.encode, [ask.reading])
+
+
+@pytest.mark.parametrize("threads", [1, 2])
+def test_transformer(benchmark: BenchmarkFixture, classifier: TierClassifier, ask: Ask, threads: int) -> None:
+    """The compiled transformer alone, on one thread, as it serves, and on two."""
+    encoder = classifier.encoder
+    assert isinstance(encoder, OnnxEncoder)
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = threads
+    session = onnxruntime.InferenceSession(ROOT / "models/default/encoder/model.onnx", options, providers=["CPUExecutionProvider"])
+    (window,), _ = encoder.window.read([ask.reading])
+    benchmark(session.run, ["embedding"], {"input_ids": np.array([window], dtype=np.int64)})
+
+
+@pytest.mark.parametrize("together", [1, 16, 64], ids="{} at a time".format)
+def test_worker_64_asks(benchmark: BenchmarkFixture, classifier: TierClassifier, together: int) -> None:
+    """Asks that nobody asked before, through the worker: what it saves by taking what waits."""
+    lines = map(json.loads, (ROOT / "data" / "test.jsonl").read_text(encoding="utf-8").splitlines())
+    prompts = [line["prompt"] for line in lines if "prompt" in line]
+    asks = [extract_ask(read_request({"messages": [{"role": "user", "content": prompt}]})) for prompt in prompts[: 8 * 64 : 8]]
+
+    async def judge_all() -> None:
+        worker = ClassifierWorker(classifier, remembered=0)
+        for start in range(0, len(asks), together):
+            await asyncio.gather(*(worker.judge(ask) for ask in asks[start : start + together]))
+        worker.close()
+
+    benchmark.pedantic(lambda: asyncio.run(judge_all()), rounds=12, warmup_rounds=1)
 
 
 @pytest.mark.parametrize("kind", ["folded", "scikit-learn"])

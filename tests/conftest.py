@@ -7,6 +7,7 @@ os.environ["HF_HUB_OFFLINE"] = "1"  # before anything imports the hub's client
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
+import hypothesis
 import pytest
 
 from learnedrouter.classifier import artifact
@@ -21,6 +22,9 @@ from tests.made import quiet
 LEDGERS = TemporaryDirectory(prefix="learnedrouter-")
 """Where services that are not told otherwise keep their ledgers, those in processes of their own included."""
 os.environ["LEARNEDROUTER_LEDGER__URL"] = f"sqlite:///{LEDGERS.name}/ledger.db"
+
+hypothesis.settings.register_profile("untimed", deadline=None)  # how long an example takes says more of the machine than of the code
+hypothesis.settings.load_profile("untimed")
 
 __all__ = ["engine", "postgres_server"]  # fixtures for every folder under this one
 

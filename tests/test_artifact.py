@@ -151,7 +151,7 @@ def test_a_head_that_predicts_nothing_is_refused(older: Path) -> None:
 @pytest.mark.parametrize(
     ("changes", "problem"),
     [
-        ({"format": 99}, "format 99, expected 2"),
+        ({"format": 99}, "format 99, expected 3"),
         ({"surprise": 1}, "not a manifest"),
         ({"features": ["x"]}, "made for the features"),
         ({"libraries": {"scikit-learn": "0.1.2"}}, "fitted with scikit-learn 0.1.2"),

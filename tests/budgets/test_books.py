@@ -121,5 +121,5 @@ class Ledger(RuleBasedStateMachine):
         self.folder.cleanup()
 
 
-Ledger.TestCase.settings = settings(max_examples=25, stateful_step_count=20, deadline=None)
+Ledger.TestCase.settings = settings(max_examples=25, stateful_step_count=20)
 TestLedger: Callable[..., Any] = Ledger.TestCase

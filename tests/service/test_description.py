@@ -34,7 +34,7 @@ def test_no_request_makes_it_fail(service: Running, method: str, path: str, mode
     schema = schemathesis.openapi.from_dict(httpx2.get(f"{service.url}/openapi.json").json())
     statuses: set[int] = set()
 
-    @hypothesis.settings(max_examples=25, deadline=None, suppress_health_check=list(HealthCheck), derandomize=True, database=None)
+    @hypothesis.settings(max_examples=25, suppress_health_check=list(HealthCheck), derandomize=True, database=None)
     @given(schema[path][method].as_strategy(generation_mode=mode))
     def call(case: schemathesis.Case) -> None:
         response = case.call(base_url=service.url)

@@ -42,7 +42,7 @@ from learnedrouter.classifier.wording import Wording
 from learnedrouter.errors import ArtifactError, InputError
 from learnedrouter.tiers import Ladder
 
-FORMAT = 2
+FORMAT = 3
 MANIFEST, ENCODER, FIRST, SEEN, CARD = "manifest.json", "encoder", "first", "seen.npy", "README.md"
 FAMILIARITY, WORDING, TUNED = "familiarity.npz", "wording.npz", "tuned.npy"
 

@@ -102,10 +102,9 @@ class Familiarity:
         """Return how unlike the training rows asks are, ``(n,)``: the negative log density of their shapes."""
         shapes = np.array([shape(ask.text, self.rarity) for ask in asks]).reshape(len(asks), len(SHAPE))
         scaled = (shapes - self.centre) / self.scale
-        logs = np.empty((len(self.means), len(asks)))
-        for place, (weight, mean, factor) in enumerate(zip(self.log_weights, self.means, self.cholesky, strict=True)):
-            away = (scaled - mean) @ factor
-            logs[place] = weight + np.log(np.diag(factor)).sum() - 0.5 * np.einsum("ij,ij->i", away, away)
+        away = (scaled - self.means[:, None]) @ self.cholesky  # (m, n, k)
+        volumes = np.log(np.diagonal(self.cholesky, axis1=1, axis2=2)).sum(axis=1)
+        logs = (self.log_weights + volumes)[:, None] - 0.5 * np.square(away).sum(axis=2)
         peak = logs.max(axis=0)
         found: FloatMatrix = -(peak + np.log(np.exp(logs - peak).sum(axis=0)))
         return found

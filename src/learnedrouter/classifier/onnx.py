@@ -13,16 +13,18 @@ from learnedrouter.classifier.features import FloatArray, IntArray
 from learnedrouter.classifier.window import TokenWindow
 from learnedrouter.errors import ArtifactError
 
-_BATCH = {"fp32": 32, "int8": 1}
-"""Texts computed together. With int8 weights the activations are quantised too, over the whole batch: a text's vector would
-depend on its neighbours (cosine down to 0.95, measured on the test split), so each is computed by itself."""
+_UNFUSED = ["SkipLayerNormFusion"]
+"""Of onnxruntime's optimisations, those that cost time on a processor: its fused sum and norm takes twice as long as the two one
+after the other, a seventh of a whole run (onnxruntime 1.32, MiniLM in int8)."""
 
 
 class OnnxEncoder:
     """A compiled transformer.
 
-    One intra-op thread: for texts of this size a second thread costs more in handing over than it computes. It pickles by the
-    content of its model, so it can be sent to where its folder is not.
+    One intra-op thread: for texts of this size a second thread costs more in handing over than it computes. Each text is
+    computed by itself, so that no padding has to be masked, and so that int8 weights do not make its vector depend on its
+    neighbours: activations are quantised over all that is computed together. It pickles by the content of its model, so it
+    can be sent to where its folder is not.
 
     Parameters
     ----------
@@ -34,11 +36,10 @@ class OnnxEncoder:
         self.spec = EncoderSpec.load(folder)
         self._model: Path | bytes = folder / "model.onnx"
         try:
-            self._window = TokenWindow(Tokenizer.from_file(str(folder / "tokenizer.json")), self.spec.max_tokens)
+            self.window = TokenWindow(Tokenizer.from_file(str(folder / "tokenizer.json")), self.spec.max_tokens)
             self._session = _session(self._model)
         except Exception as error:  # both libraries raise bare Exception for files that they cannot read
             raise ArtifactError(f"{folder}: not a compiled encoder ({error})") from error
-        self._batch = _BATCH.get(self.spec.precision, 1)
 
     def __getstate__(self) -> dict[str, Any]:
         """Return what pickles: all but the session, and for that the model's content."""
@@ -52,22 +53,15 @@ class OnnxEncoder:
 
     def encode(self, texts: Sequence[str]) -> tuple[FloatArray, IntArray]:
         """See `Encoder.encode`."""
-        windows, lengths = self._window.read(texts)
+        windows, lengths = self.window.read(texts)
         vectors = np.empty((len(windows), self.spec.dimension), dtype=np.float32)
-        by_length = sorted(range(len(windows)), key=lambda place: len(windows[place]))  # little padding within a batch
-        for start in range(0, len(by_length), self._batch):
-            batch = by_length[start : start + self._batch]
-            vectors[batch] = self.encode_ids([windows[place] for place in batch])
+        for row, window in enumerate(windows):
+            vectors[row] = self.encode_ids([window])
         return vectors, lengths
 
     def encode_ids(self, windows: Sequence[Sequence[int]]) -> FloatArray:
-        """Return a vector for each list of token ids, ``(n, dimension)``, all of them computed together."""
-        ids = np.zeros((len(windows), max(map(len, windows))), dtype=np.int64)
-        mask = np.zeros_like(ids)
-        for row, window in enumerate(windows):
-            ids[row, : len(window)] = window
-            mask[row, : len(window)] = 1
-        (vectors,) = self._session.run(["embedding"], {"input_ids": ids, "attention_mask": mask})
+        """Return a vector for each list of token ids, ``(n, dimension)``; all lists are of one length."""
+        (vectors,) = self._session.run(["embedding"], {"input_ids": np.array(windows, dtype=np.int64)})
         return np.asarray(vectors, dtype=np.float32)
 
 
@@ -75,4 +69,4 @@ def _session(model: Path | bytes) -> onnxruntime.InferenceSession:
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = 1
     options.log_severity_level = 3
-    return onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
+    return onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"], disabled_optimizers=_UNFUSED)
