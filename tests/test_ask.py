@@ -25,15 +25,16 @@ def test_the_newest_human_ask_is_read() -> None:
     assert ask.human_turns == 2
 
 
-def test_of_the_system_prompt_only_the_ends_are_read() -> None:
+def test_of_the_system_prompt_the_encoder_reads_only_the_ends() -> None:
     """Where a program sends bare data the task stands there; an agent's thousands of words must not drown the ask."""
     short = extract_ask(request(("system", "Classify the mood as happy or sad."), ("user", "what a day")))
     long = extract_ask(request(("system", "You are a coding agent. " + "Rule. " * 5_000 + "Be brief."), ("user", "fix the typo")))
 
     assert short.reading == "Classify the mood as happy or sad.\n\nwhat a day"
-    assert long.system.startswith("You are a coding agent.")
-    assert long.system.endswith("Be brief.")
-    assert len(long.system) <= SYSTEM_CHARACTERS
+    assert long.reading.startswith("You are a coding agent.")
+    assert long.reading.endswith("Be brief.\n\nfix the typo")
+    assert len(long.reading) <= SYSTEM_CHARACTERS + len("\n\nfix the typo")
+    assert len(long.system) <= KEPT_CHARACTERS
 
 
 def test_a_short_follow_up_carries_the_ask_before_it() -> None:

@@ -2,8 +2,8 @@
 
 Tool lists, tool results, reasoning and the tags that coding agents add say nothing about how hard the ask is, and they
 drown it. A short follow-up ("yes, do it") says too little by itself and carries the ask before it. Of the system prompt
-only the first and the last words are read: where a program sends bare data, the task stands there; read as a whole, an
-agent's 6,000 tokens make every request look alike.
+the encoder reads only the first and the last words: where a program sends bare data, the task stands there; read as a
+whole, an agent's 6,000 tokens make every request look alike. Whether it demands a machine form, features say.
 """
 
 import re
@@ -33,7 +33,7 @@ KEPT_CHARACTERS = 4_000
 at one of the ends, and the encoders read a few hundred tokens anyway."""
 
 SYSTEM_CHARACTERS = 240
-"""Of the system prompt, half of this from either end."""
+"""What the encoder reads of the system prompt, half of this from either end."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +53,7 @@ class Ask:
     machine_form
         Whether the request demands an answer in a JSON schema.
     system
-        The first and last words of the system prompt; empty where there is none.
+        The system prompt, cut to head and tail where it was long; empty where there is none.
     """
 
     text: str
@@ -70,8 +70,8 @@ class Ask:
 
     @property
     def reading(self) -> str:
-        """What the encoder reads: the ask, after what sets it and what it follows up."""
-        return "\n\n".join(part for part in (self.system, self.previous, self.text) if part)
+        """What the encoder reads: the ask, after the first and last words of what sets it, and after what it follows up."""
+        return "\n\n".join(part for part in (_head_and_tail(self.system, SYSTEM_CHARACTERS), self.previous, self.text) if part)
 
 
 def extract_ask(request: ChatRequest) -> Ask:
@@ -90,7 +90,7 @@ def extract_ask(request: ChatRequest) -> Ask:
         characters=len(newest),
         human_turns=len(asks),
         machine_form=request.needs.json_schema,
-        system=_head_and_tail("\n".join(turn.text.strip() for turn in request.turns if turn.role == "system"), SYSTEM_CHARACTERS),
+        system=_head_and_tail("\n".join(turn.text.strip() for turn in request.turns if turn.role == "system"), KEPT_CHARACTERS),
     )
 
 

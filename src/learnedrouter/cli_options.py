@@ -24,13 +24,13 @@ ModelLadder = Annotated[
     typer.Option("--ladder", help="TIER=MODEL,TIER=MODEL, cheapest first, for --outcomes; else every model, by its mean score."),
 ]
 Accept = Annotated[float | None, typer.Option("--accept", help="Score from which an outcome is acceptable: 0.5, or the artefact's.")]
-Encoder = Annotated[str, typer.Option("--encoder", help="onnx (all-MiniLM-L6-v2), or a sentence-transformers name or folder.")]
+Encoder = Annotated[str, typer.Option("--encoder", help="onnx (all-MiniLM-L6-v2), a sentence-transformers name or folder, or an artefact.")]
 ShapedEncoder = Annotated[
     str,
     typer.Option(
         "--encoder",
         help="onnx, static or cascade, made of all-MiniLM-L6-v2; of another sentence-transformers model: its name or folder (onnx), "
-        "static:NAME or cascade:NAME.",
+        "static:NAME or cascade:NAME. An artefact's folder: its encoders as they are, under new heads.",
     ),
 ]
 MaxTokens = Annotated[int, typer.Option("--max-tokens", help="What the encoder reads of an ask; of a longer one, head and tail.")]

@@ -65,6 +65,12 @@ FEATURES: Mapping[str, Callable[[Ask], float]] = {
     "non_ascii_share": lambda ask: _non_ascii_share(ask.text),
     # A demanded JSON schema is a machine form, whatever the words say.
     "machine_form": lambda ask: float(ask.machine_form),
+    # A program's prompt sets the form of every answer; a person's "You are a helpful assistant." sets nothing.
+    "log_system": lambda ask: log1p(len(ask.system)),
+    # The words for a machine-readable form, where a program asks for it.
+    "system_form_words": lambda ask: log1p(len(_FORM.findall(ask.system.lower()))),
+    # Keys of a demanded object, or of the arguments of a function that is to be called.
+    "system_placeholders": lambda ask: log1p(len(_PLACEHOLDER.findall(ask.system))),
     # A follow-up is often smaller than what it follows.
     "follows_up": lambda ask: float(ask.human_turns > 1),
 }

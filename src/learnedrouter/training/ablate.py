@@ -29,6 +29,7 @@ GROUPS: Mapping[str, tuple[str, ...]] = {
     "signs": ("question_marks", "digit_share", "numbers", "longest_number", "maths_signs", "non_ascii_share"),
     "code": ("code_signs",),
     "form": ("form_words", "placeholders", "options", "machine_form"),
+    "system prompt": ("log_system", "system_form_words", "system_placeholders"),
     "conversation": ("follows_up",),
 }
 """Features that stand for one thing, and are left out together."""

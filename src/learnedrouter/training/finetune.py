@@ -70,6 +70,7 @@ def fine_tune(model: SentenceTransformer, texts: Sequence[str], classes: IntArra
     optimizer = torch.optim.AdamW(
         [{"params": model.parameters(), "lr": recipe.encoder_rate}, {"params": layer.parameters(), "lr": recipe.layer_rate}],
         weight_decay=0.01,
+        fused=True,
     )
     steps = recipe.epochs * math.ceil(len(texts) / recipe.batch)
     schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: rate(step, steps, recipe.warm_up))

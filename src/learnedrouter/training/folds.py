@@ -2,7 +2,8 @@
 
 The protocol of published comparisons: folds stratified by outcome pattern and seeded, the wishes of all folds pooled, one
 curve. Patterns, C and temperature are chosen anew on the training rows of every fold, so that nothing of a fold is known
-to the head that judges it. Equal requests, and rows of one group, stay in one fold.
+to the head that judges it. Equal requests, and rows of one group, stay in one fold. Rows that a borrowed encoder was tuned
+on are left out.
 """
 
 from dataclasses import dataclass
@@ -14,10 +15,11 @@ from sklearn.model_selection import StratifiedGroupKFold
 from learnedrouter.classifier.features import structural
 from learnedrouter.classifier.wording import opinions
 from learnedrouter.errors import InputError
-from learnedrouter.training import outcomes, patterns, quality, wording
-from learnedrouter.training.embed import DEFAULT_CACHE, DEFAULT_MAX_TOKENS, DEFAULT_MODEL, Progress, embed_readings, load_model
+from learnedrouter.training import borrowed, outcomes, patterns, quality, wording
+from learnedrouter.training.embed import DEFAULT_CACHE, DEFAULT_MAX_TOKENS, DEFAULT_MODEL, Progress, embed, embed_readings, load_model
 from learnedrouter.training.examples import Outcomes, examples
 from learnedrouter.training.fit import Sample, fit_by_folds
+from learnedrouter.training.held_out import unseen
 from learnedrouter.training.outcomes import OutcomeRow
 from learnedrouter.training.parallel import THREADS, workers
 from learnedrouter.training.quality import OutcomeReport
@@ -54,13 +56,18 @@ def cross_validate(plan: FoldsPlan, progress: Progress) -> OutcomeReport:
         There are too few rows for so many folds, or no gap to recover.
     """
     rows, ladder = outcomes.load(plan.source.paths, plan.source.ladder)
+    if lent := borrowed.lender(plan.encoder):
+        rows = unseen(rows, lent.folder)
     if not 2 <= plan.folds <= len(rows):
         raise InputError(f"--folds {plan.folds}: expected at least 2, and at most one a row ({len(rows)})")
     scores = outcomes.score_matrix(rows)
     quality.refuse_no_gap(scores[:, 0], scores[:, -1])
     with workers(THREADS):
-        model = load_model(plan.encoder, plan.max_tokens)
-        vectors = embed_readings(model, [row.ask.reading for row in rows], plan.cache, progress)
+        readings = [row.ask.reading for row in rows]
+        if lent:
+            vectors = embed(lent.embedder(), readings, plan.cache, progress)
+        else:
+            vectors = embed_readings(load_model(plan.encoder, plan.max_tokens), readings, plan.cache, progress)
         structure = structural([row.ask for row in rows])
         sufficiency = np.empty_like(scores)
         strata = patterns.learn(scores, plan.source.accept).classes(scores)

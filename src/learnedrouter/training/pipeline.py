@@ -1,10 +1,11 @@
 """The whole way from data files to an artefact, the same for labels and for outcomes."""
 
 import shutil
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
-from typing import Any, Literal, get_args
+from typing import Any, Literal, NamedTuple, get_args
 
 import numpy as np
 
@@ -12,8 +13,9 @@ from learnedrouter.classifier import artifact
 from learnedrouter.classifier.features import FloatArray, structural
 from learnedrouter.classifier.model import DEFAULT_ACCEPT, FirstStage, TierClassifier
 from learnedrouter.classifier.wording import opinions
-from learnedrouter.errors import InfeasibleError
-from learnedrouter.training import cascade, threshold, unfamiliar, wording
+from learnedrouter.errors import InfeasibleError, InputError
+from learnedrouter.training import borrowed, cascade, threshold, unfamiliar, wording
+from learnedrouter.training.borrowed import Lender
 from learnedrouter.training.card import model_card
 from learnedrouter.training.compile import Precision
 from learnedrouter.training.dataset import Split
@@ -22,7 +24,7 @@ from learnedrouter.training.embed import DEFAULT_CACHE, DEFAULT_MAX_TOKENS, DEFA
 from learnedrouter.training.examples import Examples, Findings, Labels, Outcomes, Task
 from learnedrouter.training.finetune import FROZEN, Recipe, fine_tune
 from learnedrouter.training.parallel import THREADS, Workers, workers
-from learnedrouter.training.stages import Making, Stage, static_stage, transformer_stage
+from learnedrouter.training.stages import Making, Stage, borrowed_stage, static_stage, transformer_stage
 
 Shape = Literal["onnx", "static", "cascade"]
 """What is made: the compiled transformer, a static distillation of it, or both, the static one asked first."""
@@ -44,9 +46,10 @@ class TrainingPlan:
     out
         The artefact's folder; replaced as a whole, and only when the new one is complete.
     encoder
-        A sentence-transformers model: a name or a folder.
+        A sentence-transformers model, by its name or folder; or the folder of an artefact whose encoders are taken as they
+        are: `shape`, `max_tokens`, `precision` and `tokens` are then the artefact's own.
     shape
-        What is made of it.
+        What is made of a model.
     max_tokens
         What the encoder reads of an ask; a longer one keeps its head and its tail.
     precision
@@ -110,24 +113,24 @@ def train(plan: TrainingPlan, progress: Progress) -> Trained:
     DatasetError
         The data cannot be used.
     InputError
-        The encoder cannot be loaded, distilled or compiled, or there are too few rows to learn from.
+        The encoder cannot be loaded, tuned, distilled or compiled, or there are too few rows to learn from.
     """
+    lent = borrowed.lender(plan.encoder)
+    if lent and plan.recipe.epochs:
+        raise InputError(f"encoder {plan.encoder}: is compiled, and cannot be fine-tuned; expected a sentence-transformers model")
     task = plan.source.task()
     with workers(plan.workers):
-        model = load_model(plan.encoder, plan.max_tokens)
         train_rows = task.parts["train"]
-        if plan.recipe.epochs and plan.shape != "static":
-            readings = shortened(model, [ask.reading for ask in train_rows.asks])
-            fine_tune(model, readings, train_rows.classes, plan.recipe, plan.seed, progress)
+        makers = _borrowing(lent) if lent else _making(plan, task, progress)
         learned = wording.fit_once(train_rows.asks, train_rows.classes, train_rows.groups, plan.seed, plan.cache, progress)
         judged = task.parts["validation"].asks
         beside: dict[Split, FloatArray] = {
             "train": np.hstack([structural(train_rows.asks), learned.opinions]),
             "validation": np.hstack([structural(judged), opinions(learned.wording, judged)]),
         }
-        making = Making(task, model, plan.encoder, plan.precision, plan.seed, plan.cache, progress, beside)
+        making = Making(task, plan.encoder, plan.precision, plan.seed, plan.cache, progress, beside)
         with artifact.staged(plan.out) as folder:
-            stage = static_stage(making, folder, plan.tokens) if plan.shape == "static" else transformer_stage(making, folder)
+            stage = makers.last(making, folder)
             familiarity = unfamiliar.fit(task.parts["train"].asks, task.parts["validation"].asks, plan.seed)
             familiarity.save(folder / artifact.FAMILIARITY)
             if learned.wording:
@@ -138,21 +141,49 @@ def train(plan: TrainingPlan, progress: Progress) -> Trained:
                 task.ladder, stage.encoder, stage.head, task.class_scores, 0.0, name, familiarity, accept, wording=learned.wording
             )
             about: Mapping[str, Any] = {}
-            if plan.shape == "cascade":
-                classifier, about = _with_first(plan, making, classifier, folder)
+            if makers.first:
+                classifier, about = _with_first(makers.first, making, classifier, folder)
             promise = _solve(classifier, task.parts["validation"])
             progress("evaluating", 0, 1)
             findings = task.judge(replace(classifier, threshold=promise["value"]), plan.seed)
             progress("evaluating", 1, 1)
-            manifest = _seal(plan, task, stage, about, promise, findings, folder)
+            manifest = _seal(plan, lent, task, stage, about, promise, findings, folder)
     return Trained(manifest, findings, stage.figures.get("parity"))
 
 
-def _with_first(plan: TrainingPlan, making: Making, classifier: TierClassifier, folder: Path) -> tuple[TierClassifier, Mapping[str, Any]]:
+Maker = Callable[[Making, Path], Stage]
+"""Makes a stage in a folder."""
+
+
+class _Makers(NamedTuple):
+    """What makes the stages of an artefact: the last one, or only one, and a static one before it in a cascade."""
+
+    last: Maker
+    first: Maker | None
+
+
+def _making(plan: TrainingPlan, task: Task, progress: Progress) -> _Makers:
+    """Return makers of stages of a sentence-transformers model, fine-tuned where it shall be."""
+    model, train = load_model(plan.encoder, plan.max_tokens), task.parts["train"]
+    if plan.recipe.epochs and plan.shape != "static":
+        fine_tune(model, shortened(model, [ask.reading for ask in train.asks]), train.classes, plan.recipe, plan.seed, progress)
+    static = partial(static_stage, model=model, recipe=plan.tokens)
+    if plan.shape == "static":
+        return _Makers(static, None)
+    return _Makers(partial(transformer_stage, model=model), static if plan.shape == "cascade" else None)
+
+
+def _borrowing(lent: Lender) -> _Makers:
+    """Return makers of stages with the encoders of an artefact."""
+    first = partial(borrowed_stage, lender=lent.folder / artifact.FIRST) if lent.has_first else None
+    return _Makers(partial(borrowed_stage, lender=lent.folder), first)
+
+
+def _with_first(maker: Maker, making: Making, classifier: TierClassifier, folder: Path) -> tuple[TierClassifier, Mapping[str, Any]]:
     """Return the classifier with a static stage before it, and what the manifest says of that; without one where it does not pay."""
     part = folder / artifact.FIRST
     part.mkdir()
-    stage = static_stage(making, part, plan.tokens)
+    stage = maker(making, part)
     tried = replace(classifier, first=FirstStage(stage.encoder, stage.head, 0.0))
     found = _opinions(tried, making.task.parts["validation"])
     try:
@@ -175,6 +206,7 @@ def _opinions(classifier: TierClassifier, examples: Examples) -> cascade.Opinion
 
 def _seal(
     plan: TrainingPlan,
+    lent: Lender | None,
     task: Task,
     stage: Stage,
     cascade_about: Mapping[str, Any],
@@ -184,15 +216,18 @@ def _seal(
 ) -> artifact.Manifest:
     """Write what stands beside encoder and head: the rows that were seen, the card, and the manifest over all."""
     about = {**task.about, "command": plan.command, "seed": plan.seed}
-    np.save(folder / artifact.SEEN, np.sort(np.concatenate([task.parts[name].fingerprints for name in FITTED_ON])))
-    card = model_card(plan.out.name, _encoder_shown(plan), stage.figures, cascade_about, promise, about, findings.section)
+    seen = [task.parts[name].fingerprints for name in FITTED_ON] + ([artifact.load_seen(lent.folder)] if lent else [])
+    np.save(folder / artifact.SEEN, np.unique(np.concatenate(seen)))
+    card = model_card(
+        plan.out.name, lent.shown if lent else _encoder_shown(plan), stage.figures, cascade_about, promise, about, findings.section
+    )
     (folder / artifact.CARD).write_text(card, encoding="utf-8")
     return artifact.seal(
         folder,
         plan.out.name,
         ladder=task.ladder.names,
         class_scores=tuple(map(tuple, task.class_scores.tolist())),
-        encoder=plan.encoder,
+        encoder=lent.shown if lent else plan.encoder,
         dimension=stage.encoder.spec.dimension,
         threshold=promise,
         data=about,

@@ -1,5 +1,6 @@
 """Making one stage of a classifier: an encoder, compiled, and a head that is fitted and calibrated on it."""
 
+import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,6 +14,7 @@ from learnedrouter.classifier.artifact import ENCODER
 from learnedrouter.classifier.encoder import Encoder
 from learnedrouter.classifier.features import FloatArray
 from learnedrouter.classifier.folded import FOLDED, HEAD, FoldedHead
+from learnedrouter.classifier.kinds import load_encoder
 from learnedrouter.classifier.model import Head
 from learnedrouter.errors import ArtifactError
 from learnedrouter.training.compile import MIN_COSINE, Precision, compile_transformer
@@ -33,10 +35,8 @@ class Making:
     ----------
     task
         What to learn.
-    model
-        The sentence-transformers model, fine-tuned already where it shall be.
     source
-        Its name.
+        The name of the encoder that all begins with.
     precision
         Of the compiled weights.
     seed
@@ -51,7 +51,6 @@ class Making:
     """
 
     task: Task
-    model: SentenceTransformer
     source: str
     precision: Precision
     seed: int
@@ -69,8 +68,13 @@ class Stage:
     figures: Mapping[str, Any]
 
 
-def transformer_stage(making: Making, folder: Path) -> Stage:
+def transformer_stage(making: Making, folder: Path, model: SentenceTransformer) -> Stage:
     """Compile the model into `folder`, and fit its head on what sentence-transformers embeds; calibration is on the compiled encoder.
+
+    Parameters
+    ----------
+    model
+        Fine-tuned already where it shall be.
 
     Raises
     ------
@@ -78,13 +82,13 @@ def transformer_stage(making: Making, folder: Path) -> Stage:
         Compiled in full precision, the encoder is not what it was.
     """
     making.progress("compiling the encoder", 0, 1)
-    encoder, uncompiled = compile_transformer(making.model, making.source, folder / ENCODER, making.precision)
+    encoder, uncompiled = compile_transformer(model, making.source, folder / ENCODER, making.precision)
     making.progress("compiling the encoder", 1, 1)
     train, validation = making.task.parts["train"], making.task.parts["validation"]
     readings = [ask.reading for ask in (*train.asks, *validation.asks)]
     if not uncompiled:
-        readings = shortened(making.model, readings)
-    embeddings = embed(Original(making.model), readings, making.cache, making.progress)
+        readings = shortened(model, readings)
+    embeddings = embed(Original(model), readings, making.cache, making.progress)
     reference = _sample(making, "validation", embeddings[len(train.asks) :])
     served, _ = encoder.encode([ask.reading for ask in validation.asks])
     cosine = float(np.min(np.sum(served * embeddings[len(train.asks) :], axis=1)))
@@ -100,7 +104,7 @@ def transformer_stage(making: Making, folder: Path) -> Stage:
     return Stage(encoder, stage.head, {**stage.figures, **figures})
 
 
-def static_stage(making: Making, folder: Path, recipe: Recipe) -> Stage:
+def static_stage(making: Making, folder: Path, model: SentenceTransformer, recipe: Recipe) -> Stage:
     """Distil the model into `folder`, tune the token vectors on the training rows, and fit their head.
 
     Raises
@@ -108,21 +112,29 @@ def static_stage(making: Making, folder: Path, recipe: Recipe) -> Stage:
     InputError
         The model cannot be distilled.
     """
-    train, validation = making.task.parts["train"], making.task.parts["validation"]
-    tokens = distill(making.model, making.source, making.cache, making.progress)
+    train = making.task.parts["train"]
+    tokens = distill(model, making.source, making.cache, making.progress)
     if recipe.epochs:
         tokens = tune(tokens, [ask.reading for ask in train.asks], train.classes, recipe, making.seed, making.cache, making.progress)
     encoder = compile_static(tokens, making.source, folder / ENCODER, making.precision)
+    return _compiled_stage(making, folder, encoder, f"a static distillation, its token vectors tuned for {recipe.epochs} epochs")
+
+
+def borrowed_stage(making: Making, folder: Path, lender: Path) -> Stage:
+    """Copy the compiled encoder that lies in `lender` into `folder`, and fit a head of its own."""
+    shutil.copytree(lender / ENCODER, folder / ENCODER)
+    return _compiled_stage(making, folder, load_encoder(folder / ENCODER), "as it was compiled for the artefact that it is borrowed from")
+
+
+def _compiled_stage(making: Making, folder: Path, encoder: Encoder, how: str) -> Stage:
+    """Fit the head of an encoder that lies in `folder` as it will serve."""
+    train, validation = making.task.parts["train"], making.task.parts["validation"]
     readings = [ask.reading for ask in (*train.asks, *validation.asks)]
     vectors = embed(Compiled(encoder, folder / ENCODER), readings, making.cache, making.progress)
     fitted_on = _sample(making, "train", vectors[: len(train.asks)])
     calibrated_on = _sample(making, "validation", vectors[len(train.asks) :])
     stage = _fitted(making, folder, encoder, fitted_on, calibrated_on)
-    figures = {
-        "precision": encoder.spec.precision,
-        "compiled": f"a static distillation, its token vectors tuned for {recipe.epochs} epochs",
-    }
-    return Stage(encoder, stage.head, {**stage.figures, **figures})
+    return Stage(encoder, stage.head, {**stage.figures, "precision": encoder.spec.precision, "compiled": how})
 
 
 def _fitted(making: Making, folder: Path, encoder: Encoder, train: Sample, validation: Sample) -> Stage:
