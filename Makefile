@@ -5,6 +5,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 ARTIFACT := models/default
 DATA := data
+ENCODER := $(if $(wildcard models/default/manifest.json),models/default,onnx)
 URL := http://127.0.0.1:8080
 INSTALL := $(BIN)/pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable
 
@@ -13,8 +14,8 @@ INSTALL := $(BIN)/pip install --quiet --disable-pip-version-check --constraint c
 serve: $(ARTIFACT)/manifest.json  ## serve on 127.0.0.1; trains first where there is no model
 	$(BIN)/learnedrouter serve --artifact $(ARTIFACT)
 
-train: $(VENV)/train  ## train on DATA, write ARTIFACT (make train DATA=mine.jsonl)
-	$(BIN)/learnedrouter train --data $(DATA) --out $(ARTIFACT)
+train: $(VENV)/train  ## train on DATA over the encoder that is there, write ARTIFACT (make train DATA=mine.jsonl)
+	$(BIN)/learnedrouter train --data $(DATA) --encoder $(ENCODER) --out $(ARTIFACT)
 
 test: $(VENV)/dev $(ARTIFACT)/manifest.json  ## lint, types, tests, notebooks
 	$(BIN)/ruff check .

@@ -30,8 +30,8 @@ class Lender:
 
     @property
     def shown(self) -> str:
-        """Return the encoder's name, for manifest and card."""
-        return f"{self.manifest.encoder} as tuned for {self.manifest.name}"
+        """Return what the encoder is, for the card."""
+        return f"{self.manifest.encoder}, borrowed from {self.manifest.name}"
 
     @property
     def has_first(self) -> bool:

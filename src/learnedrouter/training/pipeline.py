@@ -227,7 +227,7 @@ def _seal(
         plan.out.name,
         ladder=task.ladder.names,
         class_scores=tuple(map(tuple, task.class_scores.tolist())),
-        encoder=lent.shown if lent else plan.encoder,
+        encoder=lent.manifest.encoder if lent else plan.encoder,
         dimension=stage.encoder.spec.dimension,
         threshold=promise,
         data=about,

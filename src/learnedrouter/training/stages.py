@@ -123,7 +123,7 @@ def static_stage(making: Making, folder: Path, model: SentenceTransformer, recip
 def borrowed_stage(making: Making, folder: Path, lender: Path) -> Stage:
     """Copy the compiled encoder that lies in `lender` into `folder`, and fit a head of its own."""
     shutil.copytree(lender / ENCODER, folder / ENCODER)
-    return _compiled_stage(making, folder, load_encoder(folder / ENCODER), "as it was compiled for the artefact that it is borrowed from")
+    return _compiled_stage(making, folder, load_encoder(folder / ENCODER), "as it was compiled there")
 
 
 def _compiled_stage(making: Making, folder: Path, encoder: Encoder, how: str) -> Stage:
