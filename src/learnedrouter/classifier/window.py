@@ -13,8 +13,8 @@ from tokenizers import Encoding, Tokenizer
 
 from learnedrouter.classifier.features import IntArray
 
-_END_CHARACTERS = 4
-"""Characters tokenised at either end, per token of the window: English needs four a token, and either end fills half a window."""
+_END_CHARACTERS = 3
+"""Characters tokenised at either end, per token of the window. Either end fills half of it, so that is six a token; English needs four."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,7 +41,8 @@ class TokenWindow:
         tokenizer.no_truncation()
         tokenizer.no_padding()
         self._tokenizer, self.max_tokens = tokenizer, max_tokens
-        self._specials = tokenizer.num_special_tokens_to_add(is_pair=False)
+        self._before, self._after = special_tokens(tokenizer)
+        self._specials = len(self._before) + len(self._after)
         self._end = max_tokens * _END_CHARACTERS
 
     def read(self, texts: Sequence[str]) -> tuple[list[list[int]], IntArray]:
@@ -49,15 +50,17 @@ class TokenWindow:
         windows: list[list[int]] = []
         lengths = np.empty(len(texts), dtype=np.intp)
         short = [place for place, text in enumerate(texts) if len(text) <= 2 * self._end]
-        whole = dict(zip(short, self._tokenizer.encode_batch_fast([texts[place] for place in short]), strict=True))
+        encodings = self._tokenizer.encode_batch([texts[place] for place in short], add_special_tokens=False)
+        whole = dict(zip(short, encodings, strict=True))
         for place, text in enumerate(texts):
             encoding = whole.get(place)
-            if encoding is not None and len(encoding) <= self.max_tokens:
-                windows.append(encoding.ids)
-                lengths[place] = len(encoding)
+            if encoding is not None and len(encoding) + self._specials <= self.max_tokens:
+                windows.append([*self._before, *encoding.ids, *self._after])
+                lengths[place] = len(windows[-1])
             else:
-                shorter, lengths[place] = self._shortened(text)
-                windows.append(shorter.ids)
+                ends = self._ends(text) if encoding is None else self._whole(encoding)
+                windows.append(self._shortened(text, ends).ids)
+                lengths[place] = ends.length
         return windows, lengths
 
     def shorten(self, text: str) -> str:
@@ -65,9 +68,8 @@ class TokenWindow:
         ends = self._ends(text)
         return text if ends.length <= self.max_tokens else self._joined(text, ends)[0]
 
-    def _shortened(self, text: str) -> tuple[Encoding, int]:
-        ends = self._ends(text)
-        return (self._tokenizer.encode(text) if ends.length <= self.max_tokens else self._joined(text, ends)[1]), ends.length
+    def _shortened(self, text: str, ends: _Ends) -> Encoding:
+        return self._tokenizer.encode(text) if ends.length <= self.max_tokens else self._joined(text, ends)[1]
 
     def _joined(self, text: str, ends: _Ends) -> tuple[str, Encoding]:
         for kept in range(self.max_tokens - self._specials, 1, -1):  # the seam may be cut into more tokens: then one less is kept
@@ -93,6 +95,13 @@ class TokenWindow:
     def _whole(self, encoding: Encoding) -> _Ends:
         ends = [end for _, end in encoding.offsets[: self.max_tokens]]
         return _Ends(ends, [start for start, _ in encoding.offsets[-self.max_tokens :]], len(encoding) + self._specials)
+
+
+def special_tokens(tokenizer: Tokenizer) -> tuple[list[int], list[int]]:
+    """Return the special tokens that `tokenizer` puts before and after a text."""
+    encoding = tokenizer.encode("a")
+    own = [place for place, special in enumerate(encoding.special_tokens_mask) if not special]
+    return (encoding.ids[: own[0]], encoding.ids[own[-1] + 1 :]) if own else (encoding.ids, [])
 
 
 def _last_space(text: str) -> int:

@@ -28,7 +28,7 @@ from learnedrouter.classifier.encoder import EncoderSpec
 from learnedrouter.classifier.features import FloatArray, IntArray
 from learnedrouter.classifier.onnx import OnnxEncoder
 from learnedrouter.classifier.static import WEIGHTS, StaticEncoder
-from learnedrouter.classifier.window import TokenWindow
+from learnedrouter.classifier.window import TokenWindow, special_tokens
 from learnedrouter.errors import InputError
 from learnedrouter.training.compile import Precision, compile_onnx
 from learnedrouter.training.embed import Progress, has_fast_tokenizer, plain_tokenizer, weights_hash
@@ -93,7 +93,7 @@ def distill(model: SentenceTransformer, source: str, cache: Path, progress: Prog
 
 def _token_outputs(encoder: OnnxEncoder, tokenizer: Tokenizer, progress: Progress) -> FloatArray:
     """Return what `encoder` makes of each token by itself, between the special tokens that it expects, ``(n_tokens, d)``."""
-    before, after = _specials(tokenizer)
+    before, after = special_tokens(tokenizer)
     windows = [[*before, token, *after] for token in range(tokenizer.get_vocab_size())]
     chunks = [windows[start : start + _CHUNK] for start in range(0, len(windows), _CHUNK)]
     found: list[FloatArray] = []
@@ -101,13 +101,6 @@ def _token_outputs(encoder: OnnxEncoder, tokenizer: Tokenizer, progress: Progres
         found.append(part)
         progress("distilling", min(len(found) * _CHUNK, len(windows)), len(windows))
     return np.concatenate(found)
-
-
-def _specials(tokenizer: Tokenizer) -> tuple[list[int], list[int]]:
-    """Return the special tokens that `tokenizer` puts before and after a text."""
-    encoding = tokenizer.encode("a")
-    own = [place for place, special in enumerate(encoding.special_tokens_mask) if not special]
-    return (encoding.ids[: own[0]], encoding.ids[own[-1] + 1 :]) if own else (encoding.ids, [])
 
 
 def tune(
