@@ -61,6 +61,9 @@ WAYS = (
     Way("messages, auto, crossing", MESSAGES, "auto", (1, 16)),
 )
 
+READY_IN_A_ROW = 40
+"""Times that a service of several workers must say that it is ready: each time another of them may be asked."""
+
 CREWS = (("1 worker, 1 core", 1, 0), ("1 worker, all cores", 1, None), ("4 workers, all cores", 4, None))
 """Workers that are compared: a name, how many, and the core that they run on."""
 
@@ -135,20 +138,22 @@ def provider() -> Iterator[int]:
 
 
 @contextmanager
-def service(artifact: Path, upstream: int, *options: str, core: int | None = 0) -> Iterator[Service]:
-    """Run ``learnedrouter serve`` in front of the local provider; gives it once it is ready."""
+def service(artifact: Path, upstream: int, workers: int = 1, core: int | None = 0) -> Iterator[Service]:
+    """Run ``learnedrouter serve`` in front of the local provider; gives it once all its workers are ready."""
     with tempfile.TemporaryDirectory() as folder:
         config, log = Path(folder) / "router.toml", Path(folder) / "log"
         config.write_text(router_toml(artifact, upstream, Path(folder) / "ledger.db"), encoding="utf-8")
         with socket.socket() as bound:
             bound.bind(("127.0.0.1", 0))
             port = bound.getsockname()[1]
-        command = [sys.executable, "-m", "learnedrouter", "serve", "--config", str(config), "--port", str(port), *options]
+        command = [sys.executable, "-m", "learnedrouter", "serve", "--config", str(config), "--port", str(port)]
+        command += ["--workers", str(workers)]
         began = time.perf_counter()
         with on_core(core), log.open("wb") as output:
             process = subprocess.Popen(command, env=os.environ | {"BENCH_KEY": "bench"}, stderr=output)
         try:
-            while not ready(port):
+            in_a_row, wanted = 0, READY_IN_A_ROW if workers > 1 else 1
+            while (in_a_row := in_a_row + 1 if ready(port) else 0) < wanted:
                 if process.poll() is not None:
                     raise SystemExit(f"the service ended with status {process.returncode}: {log.read_text(encoding='utf-8')}")
                 time.sleep(0.01)
@@ -251,7 +256,7 @@ def workers(artifact: Path, seconds: float) -> list[str]:
     found: list[dict[str, float]] = []
     with provider() as upstream:
         for _, count, core in CREWS:
-            with service(artifact, upstream, "--workers", str(count), core=core) as running:
+            with service(artifact, upstream, count, core) as running:
                 cells = (Cell(running.port, way.path, way.model, asks(), 64, way.stream, way.new, seconds) for way in ways)
                 found.append({way.name: send(cell).requests_per_second for way, cell in zip(ways, cells, strict=True)})
     rows = ["| requests/s at 64 connections | " + " | ".join(name for name, *_ in CREWS) + " | last to first |"]
