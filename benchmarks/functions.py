@@ -5,7 +5,6 @@ import json
 from pathlib import Path
 
 import numpy as np
-import onnxruntime
 import pytest
 from pytest_benchmark.fixture import BenchmarkFixture
 
@@ -14,7 +13,7 @@ from learnedrouter.classifier import artifact
 from learnedrouter.classifier.features import structural
 from learnedrouter.classifier.heads import load_head
 from learnedrouter.classifier.model import TierClassifier
-from learnedrouter.classifier.onnx import OnnxEncoder
+from learnedrouter.classifier.onnx import OnnxEncoder, session
 from learnedrouter.classifier.window import TokenWindow
 from learnedrouter.classifier.wording import opinions
 from learnedrouter.classifier.worker import ClassifierWorker, _key
@@ -69,11 +68,10 @@ def test_transformer(benchmark: BenchmarkFixture, classifier: TierClassifier, as
     """The compiled transformer alone, on one thread, as it serves, and on two."""
     encoder = classifier.encoder
     assert isinstance(encoder, OnnxEncoder)
-    options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = threads
-    session = onnxruntime.InferenceSession(ROOT / "models/default/encoder/model.onnx", options, providers=["CPUExecutionProvider"])
     (window,), _ = encoder.window.read([ask.reading])
-    benchmark(session.run, ["embedding"], {"input_ids": np.array([window], dtype=np.int64)})
+    benchmark(
+        session(ROOT / "models/default/encoder/model.onnx", threads).run, ["embedding"], {"input_ids": np.array([window], dtype=np.int64)}
+    )
 
 
 @pytest.mark.parametrize("together", [1, 16, 64], ids="{} at a time".format)

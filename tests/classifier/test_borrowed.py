@@ -25,7 +25,7 @@ def lender(small_data: Path, tiny_model: Path, tmp_path_factory: pytest.TempPath
 
 
 def test_encoders_are_taken_as_they_are(lender: Path, small_data: Path, tmp_path: Path) -> None:
-    """The same files, under heads that are fitted anew; the artefact may even take its own encoders over."""
+    """The same files, under heads that are fitted anew."""
     train(TrainingPlan(Labels((small_data,), DEFAULT_LADDER), tmp_path / "new", str(lender), cache=tmp_path / "cache", seed=1), quiet)
 
     old, new = artifact.read_manifest(lender), artifact.read_manifest(tmp_path / "new")

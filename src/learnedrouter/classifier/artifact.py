@@ -95,6 +95,11 @@ class Manifest:
     metrics: Mapping[str, Any]
     cascade: Mapping[str, Any] = field(default_factory=dict)
 
+    @property
+    def has_first(self) -> bool:
+        """Whether there is a static stage before the encoder."""
+        return f"{FIRST}/{ENCODER}/encoder.json" in self.files
+
 
 def libraries() -> dict[str, str]:
     """Return the installed versions of the libraries that a head depends on."""
@@ -151,7 +156,7 @@ def load(folder: Path) -> TierClassifier:
         ladder = Ladder(tuple(manifest.ladder))
         class_scores = np.array(manifest.class_scores, dtype=np.float64)
         threshold = float(manifest.threshold["value"])
-        switch = float(manifest.cascade["switch"]) if f"{FIRST}/{ENCODER}/encoder.json" in manifest.files else None
+        switch = float(manifest.cascade["switch"]) if manifest.has_first else None
         accept = float(manifest.data.get("accept", DEFAULT_ACCEPT))
     except (InputError, KeyError, ValueError, TypeError, AttributeError) as error:
         raise ArtifactError(f"{folder / MANIFEST}: not usable ({error})") from error

@@ -37,7 +37,7 @@ class OnnxEncoder:
         self._model: Path | bytes = folder / "model.onnx"
         try:
             self.window = TokenWindow(Tokenizer.from_file(str(folder / "tokenizer.json")), self.spec.max_tokens)
-            self._session = _session(self._model)
+            self._session = session(self._model)
         except Exception as error:  # both libraries raise bare Exception for files that they cannot read
             raise ArtifactError(f"{folder}: not a compiled encoder ({error})") from error
 
@@ -49,7 +49,7 @@ class OnnxEncoder:
     def __setstate__(self, state: dict[str, Any]) -> None:
         """Open a session on the model's content."""
         vars(self).update(state)
-        self._session = _session(self._model)
+        self._session = session(self._model)
 
     def encode(self, texts: Sequence[str]) -> tuple[FloatArray, IntArray]:
         """See `Encoder.encode`."""
@@ -65,8 +65,9 @@ class OnnxEncoder:
         return np.asarray(vectors, dtype=np.float32)
 
 
-def _session(model: Path | bytes) -> onnxruntime.InferenceSession:
+def session(model: Path | bytes, threads: int = 1) -> onnxruntime.InferenceSession:
+    """Return a session on a compiled transformer, as it serves; `threads` work on one text."""
     options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = 1
+    options.intra_op_num_threads = threads
     options.log_severity_level = 3
     return onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"], disabled_optimizers=_UNFUSED)

@@ -33,11 +33,6 @@ class Lender:
         """Return what the encoder is, for the card."""
         return f"{self.manifest.encoder}, borrowed from {self.manifest.name}"
 
-    @property
-    def has_first(self) -> bool:
-        """Return whether it is a cascade."""
-        return f"{artifact.FIRST}/{artifact.ENCODER}/encoder.json" in self.manifest.files
-
     def embedder(self) -> Compiled:
         """Return its encoder, the last one of a cascade, as an embedder."""
         folder = self.folder / artifact.ENCODER

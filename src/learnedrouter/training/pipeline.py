@@ -121,7 +121,7 @@ def train(plan: TrainingPlan, progress: Progress) -> Trained:
     task = plan.source.task()
     with workers(plan.workers):
         train_rows = task.parts["train"]
-        makers = _borrowing(lent) if lent else _making(plan, task, progress)
+        makers = _of_artifact(lent) if lent else _of_model(plan, task, progress)
         learned = wording.fit_once(train_rows.asks, train_rows.classes, train_rows.groups, plan.seed, plan.cache, progress)
         judged = task.parts["validation"].asks
         beside: dict[Split, FloatArray] = {
@@ -162,7 +162,7 @@ class _Makers(NamedTuple):
     first: Maker | None
 
 
-def _making(plan: TrainingPlan, task: Task, progress: Progress) -> _Makers:
+def _of_model(plan: TrainingPlan, task: Task, progress: Progress) -> _Makers:
     """Return makers of stages of a sentence-transformers model, fine-tuned where it shall be."""
     model, train = load_model(plan.encoder, plan.max_tokens), task.parts["train"]
     if plan.recipe.epochs and plan.shape != "static":
@@ -173,9 +173,9 @@ def _making(plan: TrainingPlan, task: Task, progress: Progress) -> _Makers:
     return _Makers(partial(transformer_stage, model=model), static if plan.shape == "cascade" else None)
 
 
-def _borrowing(lent: Lender) -> _Makers:
+def _of_artifact(lent: Lender) -> _Makers:
     """Return makers of stages with the encoders of an artefact."""
-    first = partial(borrowed_stage, lender=lent.folder / artifact.FIRST) if lent.has_first else None
+    first = partial(borrowed_stage, lender=lent.folder / artifact.FIRST) if lent.manifest.has_first else None
     return _Makers(partial(borrowed_stage, lender=lent.folder), first)
 
 
