@@ -16,11 +16,12 @@ from learnedrouter.tiers import DEFAULT_LADDER
 from learnedrouter.training import dataset, wording
 from learnedrouter.training.embed import Original, embed, load_model
 from learnedrouter.training.examples import Labels
-from learnedrouter.training.finetune import Recipe
+from learnedrouter.training.finetune import Recipe, fine_tune
 from learnedrouter.training.fit import Sample, fit
 from learnedrouter.training.held_out import unseen
 from learnedrouter.training.pipeline import TrainingPlan, train
 from tests.made import quiet
+from tests.tiny import make_model
 
 
 def test_same_seed_and_data_give_the_same_decisions(
@@ -129,6 +130,21 @@ def test_fine_tuning_changes_the_encoder_and_is_compiled_with_it(small_data: Pat
     tuned, _ = OnnxEncoder(tmp_path / "tuned/encoder").encode(["translate this"])
     frozen = embed(Original(load_model("all-MiniLM-L6-v2", 32)), ["translate this"], embedding_cache, quiet)
     assert np.sum(tuned * frozen) < 0.999
+
+
+@pytest.mark.parametrize(("masked", "learned"), [(0.0, True), (1.0, False)])
+def test_a_masked_token_teaches_nothing(masked: float, learned: bool, tmp_path: Path) -> None:
+    """Hidden, a word's vector stays where it is, but for the decay of all weights; seen, it moves. The special tokens are never hidden."""
+    model = load_model(str(make_model(tmp_path, "alpha beta gamma delta")), 32)
+    vectors = model[0].auto_model.get_input_embeddings().weight
+    before = vectors.detach().clone()
+
+    fine_tune(model, ["alpha beta", "gamma delta"] * 8, np.array([0, 1] * 8), Recipe(epochs=2, masked=masked), 0, quiet)
+
+    alpha, begin = model.tokenizer.convert_tokens_to_ids(["alpha", "[CLS]"])
+    moved = (vectors - before).abs().max(dim=1).values
+    assert bool(moved[alpha] > 1e-6) == learned
+    assert moved[begin] > 1e-6
 
 
 def test_rows_that_were_trained_on_are_not_evaluated_on(small_data: Path, artifact_folder: Path) -> None:
