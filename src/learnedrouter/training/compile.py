@@ -39,10 +39,10 @@ class _Sentence(torch.nn.Module):
 
 @contextmanager
 def plain_attention(model: SentenceTransformer) -> Iterator[None]:
-    """Have attention computed by plain matrix products, where the model can.
+    """Have attention computed by plain matrix products.
 
-    Torch's fused attention leaves masks and guards in a compiled graph, a sixth of its time; and its backward pass takes three
-    times as long as theirs in bfloat16 (torch 2.13 on two cores with AMX).
+    Torch's fused attention leaves masks and guards in a compiled graph, a sixth of its time; and to train through it takes three
+    times as long in bfloat16 (at 128 tokens; torch 2.13, two cores with AMX).
     """
     own = {part: part.config._attn_implementation for part in model.modules() if isinstance(part, PreTrainedModel)}
     try:
