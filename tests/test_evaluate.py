@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from sklearn.metrics import f1_score
 
-from learnedrouter.classifier.model import Assessment, label_scores, predict
+from learnedrouter.classifier.assessment import Assessment, label_scores, needed
 from learnedrouter.tiers import DEFAULT_LADDER
 from learnedrouter.training.calibration import calibration_error, reliability, table
 from learnedrouter.training.dataset import LabelledRow
@@ -20,13 +20,15 @@ def row(tier: int, place: int, text: str = "ask") -> LabelledRow:
 
 def assessment(probabilities: np.ndarray) -> Assessment:
     rows, scores = len(probabilities), label_scores(4)
+    by_tier = needed(probabilities, scores)
     return Assessment(
         sufficiency=probabilities @ scores,
-        predicted=predict(probabilities, scores),
+        predicted=by_tier.argmax(axis=1),
         tokens=np.ones(rows, dtype=np.intp),
         truncated=np.zeros(rows, dtype=np.bool_),
         unfamiliar=np.zeros(rows, dtype=np.bool_),
         probabilities=probabilities,
+        needed=by_tier,
         embeddings=(np.zeros(0, dtype=np.float32),) * rows,
         answered_by=("onnx",) * rows,
     )
@@ -107,7 +109,7 @@ def test_classes_that_need_the_same_tier_pool_their_probability() -> None:
     """Outcome patterns: 'both are right' and 'none is' need the cheap tier, and count together."""
     scores = np.array([[1.0, 1.0], [0.0, 1.0], [0.0, 0.0]])
 
-    assert predict(np.array([[0.3, 0.4, 0.3]]), scores).tolist() == [0]
+    assert needed(np.array([[0.3, 0.4, 0.3]]), scores).argmax(axis=1).tolist() == [0]
 
 
 @pytest.mark.parametrize(
@@ -123,7 +125,7 @@ def test_classes_that_need_the_same_tier_pool_their_probability() -> None:
 )
 def test_with_graded_scores_the_cheapest_acceptable_tier_is_needed(scores: list[list[float]], accept: float, expected: int) -> None:
     """What is acceptable is what training was told so, not what scores best."""
-    assert predict(np.ones((1, 1)), np.array(scores), accept).tolist() == [expected]
+    assert needed(np.ones((1, 1)), np.array(scores), accept).argmax(axis=1).tolist() == [expected]
 
 
 def test_an_unfamiliar_row_is_judged_as_it_is_served() -> None:

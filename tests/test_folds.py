@@ -5,8 +5,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from learnedrouter.classifier.assessment import label_scores
 from learnedrouter.classifier.features import structural
-from learnedrouter.classifier.model import label_scores
 from learnedrouter.errors import InputError
 from learnedrouter.training import outcomes
 from learnedrouter.training.embed import Original, embed, load_model

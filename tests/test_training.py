@@ -6,8 +6,9 @@ import pytest
 from tokenizers import Tokenizer
 
 from learnedrouter.classifier import artifact
+from learnedrouter.classifier.assessment import label_scores
 from learnedrouter.classifier.features import structural
-from learnedrouter.classifier.model import TierClassifier, label_scores
+from learnedrouter.classifier.model import TierClassifier
 from learnedrouter.classifier.onnx import OnnxEncoder
 from learnedrouter.classifier.window import TokenWindow
 from learnedrouter.classifier.wording import opinions

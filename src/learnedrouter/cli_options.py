@@ -99,7 +99,7 @@ def outcome_source(paths: list[Path], ladder: str | None, accept: float | None) 
     InputError
         The ladder is none, or no score is acceptable.
     """
-    from learnedrouter.classifier.model import DEFAULT_ACCEPT
+    from learnedrouter.classifier.assessment import DEFAULT_ACCEPT
     from learnedrouter.training.examples import Outcomes
 
     if accept is not None and not 0 < accept <= 1:

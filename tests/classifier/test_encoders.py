@@ -16,6 +16,7 @@ from tokenizers import Tokenizer
 
 from learnedrouter.batch import decisions
 from learnedrouter.classifier import artifact
+from learnedrouter.classifier.assessment import pool
 from learnedrouter.classifier.encoder import EncoderSpec
 from learnedrouter.classifier.kinds import load_encoder
 from learnedrouter.classifier.model import FirstStage
@@ -101,18 +102,20 @@ def test_a_cascade_is_calibrated_by_both_of_its_heads(static: Path, small_data: 
     trained("onnx", tiny_model, small_data, tmp_path / "last")
     first, last = artifact.load(static), artifact.load(tmp_path / "last")
     asks = [ask(f"{text} {place}") for place, text in enumerate(TEXTS * 10)]
-    surety = replace(last, first=FirstStage(first.encoder, first.head, 0.0)).assess_first(asks, last.glance(asks))[1]
-    cascade = replace(last, first=FirstStage(first.encoder, first.head, float(np.median(surety))))
+    surety = replace(last, first=FirstStage(first.encoder, first.head, 0.0)).assess_first(asks, last.glance(asks)).surety
+    cascade = replace(last, first=FirstStage(first.encoder, first.head, float(np.median(surety)), weight=0.3))
 
     after = cascade.assess(asks)
     before = sufficiency_before(cascade, asks, after)
 
     assert before is not None
     assert {"static", "onnx"} == set(after.answered_by)
+    stages = replace(last, encoder=first.encoder, head=first.head), last
+    quick, slow = (replace(stage, head=uncalibrated(stage.head)).assess(asks) for stage in stages)
+    pooled = pool(quick.probabilities, slow.probabilities, 0.3)
     for place, kind in enumerate(after.answered_by):
-        stage = replace(last, encoder=first.encoder, head=first.head) if kind == "static" else last
-        raw = replace(stage, head=uncalibrated(stage.head)).assess([asks[place]])
-        np.testing.assert_allclose(before[place], raw.sufficiency[0], atol=1e-5)
+        raw = quick.probabilities if kind == "static" else pooled
+        np.testing.assert_allclose(before[place], raw[place] @ last.class_scores, atol=1e-5)
 
 
 def test_a_second_training_takes_its_vectors_from_the_cache(static: Path, small_data: Path, tiny_model: Path) -> None:
@@ -179,7 +182,7 @@ def test_a_cascade_is_two_heads_and_a_switch_point(small_data: Path, tiny_model:
     card = (tmp_path / "cascade/README.md").read_text()
     if told["feasible"]:
         assert classifier.first is not None
-        assert classifier.first.switch == told["switch"]
+        assert (classifier.first.switch, classifier.first.weight) == (told["switch"], told["weight"])
         assert told["validation"]["macro_f1"] >= told["validation"]["alone"] - 0.005
         assert set(told["test"]) == {"share", "macro_f1", "alone", "first"}
     else:

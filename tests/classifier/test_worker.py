@@ -9,10 +9,11 @@ import numpy as np
 import pytest
 
 from learnedrouter.ask import Ask
+from learnedrouter.classifier.assessment import label_scores, pool
 from learnedrouter.classifier.encoder import EncoderSpec, Kind
 from learnedrouter.classifier.features import FEATURES, FloatArray, IntArray
 from learnedrouter.classifier.folded import FoldedHead
-from learnedrouter.classifier.model import FirstStage, TierClassifier, label_scores
+from learnedrouter.classifier.model import FirstStage, TierClassifier
 from learnedrouter.classifier.worker import ClassifierWorker, judge
 from learnedrouter.errors import Overloaded
 from learnedrouter.tiers import Ladder
@@ -42,9 +43,9 @@ class Slow:
         return np.stack([np.cos(lengths), np.sin(lengths)], axis=1).astype(np.float32), lengths
 
 
-def make(encoder: Slow) -> TierClassifier:
+def make(encoder: Slow, clarity: float = 1.0) -> TierClassifier:
     weights = np.zeros((2 + len(FEATURES), 2))
-    weights[:2] = [[4.0, -4.0], [-3.0, 3.0]]
+    weights[:2] = clarity * np.array([[4.0, -4.0], [-3.0, 3.0]])
     return TierClassifier(Ladder(("low", "high")), encoder, FoldedHead(weights, np.zeros(2)), label_scores(2), 0.9, "test@1")
 
 
@@ -220,16 +221,16 @@ def test_a_failure_reaches_its_callers_and_the_worker_goes_on() -> None:
 
 
 def test_a_static_head_answers_on_the_loop() -> None:
-    """Alone, or first in a cascade where it is sure; where it is not, the thread is asked. The judgement says who answered."""
+    """Alone, or first in a cascade where it is sure; else the thread is asked, and both are heard. The judgement says who answered."""
     static, transformer = Slow(kind="static"), Slow()
     static.free.set()
     transformer.free.set()
-    alone, last = make(static), make(transformer)
+    alone, last = make(static, clarity=0.1), make(transformer)
     asks = [ask("a"), ask("bbb")]
-    certain = alone.assess_with(static, alone.head, asks, alone.glance(asks))[0].max(axis=1)
+    certain = alone.assess(asks).surety
     assert certain[0] != certain[1]
     sure, unsure = (ask("a"), ask("bbb")) if certain[0] > certain[1] else (ask("bbb"), ask("a"))
-    cascade = replace(last, first=FirstStage(static, alone.head, float(certain.mean())))
+    cascade = replace(last, first=FirstStage(static, alone.head, float(certain.mean()), weight=0.3))
 
     async def story(worker: ClassifierWorker) -> None:
         static.threads.clear()
@@ -239,6 +240,8 @@ def test_a_static_head_answers_on_the_loop() -> None:
 
     with_worker(story, cascade)
     assert static.threads == {"MainThread"}
+    both = pool(*(stage.assess([unsure]).probabilities for stage in (alone, last)), weight=0.3)
+    np.testing.assert_allclose(judge(cascade, unsure).probabilities, both[0])
 
     async def by_itself(worker: ClassifierWorker) -> None:
         static.threads.clear()

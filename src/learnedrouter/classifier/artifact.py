@@ -33,11 +33,12 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from learnedrouter.classifier.assessment import DEFAULT_ACCEPT
 from learnedrouter.classifier.familiarity import Familiarity
 from learnedrouter.classifier.features import FEATURES
 from learnedrouter.classifier.folded import FOLDED, HEAD, FoldedHead
 from learnedrouter.classifier.kinds import load_encoder
-from learnedrouter.classifier.model import DEFAULT_ACCEPT, FirstStage, Head, TierClassifier
+from learnedrouter.classifier.model import FirstStage, Head, TierClassifier
 from learnedrouter.classifier.wording import Wording
 from learnedrouter.errors import ArtifactError, InputError
 from learnedrouter.tiers import Ladder
@@ -78,7 +79,7 @@ class Manifest:
     metrics
         Figures on the test split.
     cascade
-        The first stage's switch point with what it was solved for; empty where there is no cascade.
+        The first stage's switch point with what it was solved for, and its weight; empty where there is no cascade.
     """
 
     format: int
@@ -157,6 +158,7 @@ def load(folder: Path) -> TierClassifier:
         class_scores = np.array(manifest.class_scores, dtype=np.float64)
         threshold = float(manifest.threshold["value"])
         switch = float(manifest.cascade["switch"]) if manifest.has_first else None
+        weight = float(manifest.cascade.get("weight", 0.0))  # artefacts of older versions give the first stage no say
         accept = float(manifest.data.get("accept", DEFAULT_ACCEPT))
     except (InputError, KeyError, ValueError, TypeError, AttributeError) as error:
         raise ArtifactError(f"{folder / MANIFEST}: not usable ({error})") from error
@@ -166,7 +168,7 @@ def load(folder: Path) -> TierClassifier:
         )
     first = None
     if switch is not None:
-        first = FirstStage(load_encoder(folder / FIRST / ENCODER), _serving_head(folder, manifest, FIRST), switch)
+        first = FirstStage(load_encoder(folder / FIRST / ENCODER), _serving_head(folder, manifest, FIRST), switch, weight)
     familiarity = Familiarity.load(folder / FAMILIARITY) if FAMILIARITY in manifest.files else None
     wording = Wording.load(folder / WORDING) if WORDING in manifest.files else None
     head = _serving_head(folder, manifest)

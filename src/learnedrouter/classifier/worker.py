@@ -20,8 +20,9 @@ from typing import NamedTuple
 from cachetools import LRUCache
 
 from learnedrouter.ask import Ask
+from learnedrouter.classifier.assessment import Assessment, Glance
 from learnedrouter.classifier.features import FloatArray
-from learnedrouter.classifier.model import Assessment, Glance, TierClassifier
+from learnedrouter.classifier.model import TierClassifier
 from learnedrouter.errors import Overloaded
 
 TOGETHER = 16
@@ -110,24 +111,24 @@ class ClassifierWorker:
         if (known := self._cache.get(key)) is not None:
             return known
         if (pending := self._pending.get(key)) is None:
-            glance = self.classifier.glance([ask]) if self._inline else None
-            if glance and (quick := self._at_once(ask, glance)) is not None:
-                self._remember(key, quick)
-                return quick
-            pending = self._enqueue(_Waiting(key, ask, glance))
+            seen = self._at_once(ask) if self._inline else None
+            if isinstance(seen, Judgement):
+                self._remember(key, seen)
+                return seen
+            pending = self._enqueue(_Waiting(key, ask, seen))
         return await asyncio.shield(pending)  # others may wait for the same, so a caller who leaves does not end it
 
     def close(self) -> None:
         """Stop the thread once what it does is done."""
         self._executor.shutdown()
 
-    def _at_once(self, ask: Ask, glance: Glance) -> Judgement | None:
-        """Return what a static head holds of `ask`; None where that is not the answer."""
-        first = self.classifier.first
+    def _at_once(self, ask: Ask) -> Judgement | Glance:
+        """Return what a static head holds of `ask`; where that is not the answer, what has been seen of it."""
+        glance, first = self.classifier.glance([ask]), self.classifier.first
         if first is None:
             return self._judgements(self.classifier.assess_last([ask], glance))[0]
-        assessment, surety = self.classifier.assess_first([ask], glance)
-        return self._judgements(assessment)[0] if surety[0] >= first.switch else None
+        assessment = self.classifier.assess_first([ask], glance)
+        return self._judgements(assessment)[0] if assessment.surety[0] >= first.switch else glance.after(assessment)
 
     def _enqueue(self, waiting: _Waiting) -> asyncio.Future[Judgement]:
         if len(self._waiting) >= self._queue:

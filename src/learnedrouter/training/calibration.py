@@ -1,16 +1,17 @@
 """Whether a probability of 0.9 means nine in ten: the calibration error, the reliability curve, and both without calibration."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from learnedrouter.ask import Ask
+from learnedrouter.classifier.assessment import Assessment, pool
 from learnedrouter.classifier.features import IntArray
 from learnedrouter.classifier.folded import FoldedHead
-from learnedrouter.classifier.model import Assessment, Head, TierClassifier
+from learnedrouter.classifier.model import Head, TierClassifier
 
 CALIBRATION_BINS = 15
 """Equal-width bins of the calibration error, as in Guo et al. 2017, "On Calibration of Modern Neural Networks", section 2."""
@@ -79,18 +80,29 @@ def sufficiency_before(classifier: TierClassifier, asks: Sequence[Ask], after: A
 
     In a cascade each ask stays with the head that answered it `after`: the switch point is about calibrated probabilities.
     """
-    stages = [(classifier.encoder, classifier.head)]
-    if classifier.first is not None:
-        stages.append((classifier.first.encoder, classifier.first.head))
-    beside, found = classifier.glance(asks).beside, np.empty_like(after.sufficiency)
-    for encoder, head in stages:
-        if (raw := uncalibrated(head)) is None:
-            return None
-        own = [place for place, kind in enumerate(after.answered_by) if kind == encoder.spec.kind]
-        if own:
-            features = np.hstack([[after.embeddings[place] for place in own], beside[own]])
-            found[own] = raw.predict_proba(features) @ classifier.class_scores
-    return found
+    raw = _uncalibrated_stages(classifier)
+    if raw is None:
+        return None
+    glance, found = raw.glance(asks), np.empty_like(after.probabilities)
+    if raw.first is not None:
+        glance = glance.after(raw.assess_first(asks, glance))
+        found[:] = glance.first
+    own = [place for place, kind in enumerate(after.answered_by) if kind == raw.encoder.spec.kind]
+    if own:
+        last = raw.head.predict_proba(np.hstack([[after.embeddings[place] for place in own], glance.beside[own]]))
+        found[own] = pool(glance.first[own], last, raw.first.weight) if raw.first else last
+    return found @ raw.class_scores
+
+
+def _uncalibrated_stages(classifier: TierClassifier) -> TierClassifier | None:
+    """Return `classifier` with its heads as they were before calibration; None where one of them has no such."""
+    head, first = uncalibrated(classifier.head), classifier.first
+    if head is None:
+        return None
+    if first is None:
+        return replace(classifier, head=head)
+    first_head = uncalibrated(first.head)
+    return replace(classifier, head=head, first=replace(first, head=first_head)) if first_head else None
 
 
 def uncalibrated(head: Head) -> Head | None:

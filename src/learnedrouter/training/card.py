@@ -110,7 +110,8 @@ def _cascade(cascade: Mapping[str, Any]) -> str:
         if (t := cascade[rows])
     ]
     head = f"- **Cascade**: a static head answers where its probability is at least {cascade['switch']:.3f} ({cascade['solved_for']})"
-    return "\n" + "\n".join([head, *lines])
+    say = f"  - elsewhere its opinion has a weight of {cascade['weight']:.2f} in the answer, fitted on the validation rows"
+    return "\n" + "\n".join([head, say, *lines])
 
 
 def _told(data: Mapping[str, Any]) -> str:

@@ -1,4 +1,7 @@
-"""Solving for a cascade's switch point: how sure the static head must be for its answer to stand.
+"""Solving for a cascade's weight and switch point: what say the static head has, and how sure it must be for its answer to stand.
+
+Both stages of a cascade err in their own ways, and the static head has been asked in any case: where its answer does not
+stand, its opinion is pooled with the last stage's, at the weight that makes the validation rows most likely.
 
 What a switch point costs is seen in two ways, and both must be within the bound. One is counted: the macro-F1 of the cascade
 on the validation rows against that of the last stage alone. A thousand rows tell it to a point or so, and of many points the
@@ -14,7 +17,9 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+from sklearn.metrics import log_loss
 
+from learnedrouter.classifier.assessment import pool
 from learnedrouter.classifier.features import IntArray
 from learnedrouter.errors import InfeasibleError
 from learnedrouter.training.evaluate import macro_f1
@@ -25,6 +30,9 @@ MAX_LOSS = 0.005
 MIN_SHARE = 0.02
 """A first stage that answers less than this costs every ask more than it spares."""
 
+
+WEIGHTS = np.linspace(0, 0.5, 51)
+"""Weights of the first stage's opinion that are looked at: it is never the louder one."""
 
 STEPS = 400
 """Switch points that are looked at: each lets a 400th more of the rows through."""
@@ -66,7 +74,7 @@ class Trade:
     share
         Share of the rows that the first stage answers.
     macro_f1, alone
-        Macro-F1 of the cascade, and of its last stage alone.
+        Macro-F1 of the cascade, and of it where the last stage answers every row.
     first
         Macro-F1 of the first stage alone.
     """
@@ -79,6 +87,20 @@ class Trade:
     def as_dict(self) -> dict[str, float]:
         """Return it as plain values."""
         return asdict(self)
+
+
+def weigh(first: npt.NDArray[np.float64], last: npt.NDArray[np.float64], classes: IntArray) -> float:
+    """Return the weight of the first stage's opinion at which the pooled one has the least log loss.
+
+    Parameters
+    ----------
+    first, last : (n, n_classes)
+        Calibrated probabilities of both stages.
+    classes : (n,)
+        What is true.
+    """
+    losses = [log_loss(classes, pool(first, last, weight), labels=range(first.shape[1])) for weight in WEIGHTS]
+    return float(WEIGHTS[np.argmin(losses)])
 
 
 def trade(found: Opinions, switch: float) -> Trade:
@@ -118,10 +140,11 @@ def solve(found: Opinions, max_loss: float = MAX_LOSS) -> float:
     return kept
 
 
-def described(switch: float, validation: Opinions, test: Opinions) -> Mapping[str, Any]:
+def described(switch: float, weight: float, validation: Opinions, test: Opinions) -> Mapping[str, Any]:
     """Return what the manifest says of a cascade."""
     return {
         "switch": switch,
+        "weight": weight,
         "solved_for": f"at most {MAX_LOSS:.1%} of macro-F1 against the last stage alone, on {len(validation.needed)} validation rows",
         "feasible": True,
         "validation": trade(validation, switch).as_dict(),

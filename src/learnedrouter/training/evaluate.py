@@ -7,8 +7,9 @@ from typing import Any
 import numpy as np
 from sklearn.metrics import confusion_matrix
 
+from learnedrouter.classifier.assessment import Assessment
 from learnedrouter.classifier.features import IntArray
-from learnedrouter.classifier.model import Assessment, TierClassifier
+from learnedrouter.classifier.model import TierClassifier
 from learnedrouter.errors import InputError
 from learnedrouter.tiers import Ladder
 from learnedrouter.training import calibration

@@ -14,8 +14,9 @@ import numpy as np
 import numpy.typing as npt
 
 from learnedrouter.ask import Ask
+from learnedrouter.classifier.assessment import DEFAULT_ACCEPT, label_scores
 from learnedrouter.classifier.features import IntArray
-from learnedrouter.classifier.model import DEFAULT_ACCEPT, TierClassifier, label_scores
+from learnedrouter.classifier.model import TierClassifier
 from learnedrouter.errors import DatasetError
 from learnedrouter.tiers import Ladder
 from learnedrouter.training import card, dataset, outcomes, patterns, quality

@@ -9,7 +9,8 @@ import numpy.typing as npt
 
 from learnedrouter.ask import Ask
 from learnedrouter.classifier import artifact
-from learnedrouter.classifier.model import DEFAULT_ACCEPT, TierClassifier
+from learnedrouter.classifier.assessment import DEFAULT_ACCEPT
+from learnedrouter.classifier.model import TierClassifier
 from learnedrouter.errors import DatasetError, InputError
 from learnedrouter.tiers import Ladder
 from learnedrouter.training import dataset, outcomes, quality

@@ -10,8 +10,8 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from learnedrouter.classifier.assessment import DEFAULT_ACCEPT
 from learnedrouter.classifier.features import IntArray
-from learnedrouter.classifier.model import DEFAULT_ACCEPT
 from learnedrouter.errors import InputError
 
 FloatMatrix = npt.NDArray[np.float64]

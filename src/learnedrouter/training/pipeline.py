@@ -10,8 +10,9 @@ from typing import Any, Literal, NamedTuple, get_args
 import numpy as np
 
 from learnedrouter.classifier import artifact
+from learnedrouter.classifier.assessment import DEFAULT_ACCEPT, Assessment
 from learnedrouter.classifier.features import FloatArray, structural
-from learnedrouter.classifier.model import DEFAULT_ACCEPT, FirstStage, TierClassifier
+from learnedrouter.classifier.model import FirstStage, TierClassifier
 from learnedrouter.classifier.wording import opinions
 from learnedrouter.errors import InfeasibleError, InputError
 from learnedrouter.training import borrowed, cascade, threshold, unfamiliar, wording
@@ -185,23 +186,29 @@ def _with_first(maker: Maker, making: Making, classifier: TierClassifier, folder
     part.mkdir()
     stage = maker(making, part)
     tried = replace(classifier, first=FirstStage(stage.encoder, stage.head, 0.0))
-    found = _opinions(tried, making.task.parts["validation"])
+    validation, test = making.task.parts["validation"], making.task.parts["test"]
+    first, last = _both(tried, validation)
+    weight = cascade.weigh(first.probabilities, last.probabilities, validation.classes)
+    found = _opinions(tried, validation, first, last, weight)
     try:
         switch = cascade.solve(found)
     except InfeasibleError as error:
         shutil.rmtree(part)
         return classifier, {"feasible": False, "solved_for": str(error)}
-    about = cascade.described(switch, found, _opinions(tried, making.task.parts["test"]))
-    return replace(classifier, first=FirstStage(stage.encoder, stage.head, switch)), {**about, "static": dict(stage.figures)}
+    about = cascade.described(switch, weight, found, _opinions(tried, test, *_both(tried, test), weight))
+    return replace(classifier, first=FirstStage(stage.encoder, stage.head, switch, weight)), {**about, "static": dict(stage.figures)}
 
 
-def _opinions(classifier: TierClassifier, examples: Examples) -> cascade.Opinions:
+def _both(classifier: TierClassifier, examples: Examples) -> tuple[Assessment, Assessment]:
+    """Return what either stage holds of all `examples` by itself."""
     glance = classifier.glance(examples.asks)
-    first, surety = classifier.assess_first(examples.asks, glance)
-    probabilities, last = classifier.assess_with(classifier.encoder, classifier.head, examples.asks, glance)
-    rows = np.arange(len(examples.asks))
-    foregone = probabilities[rows, last.predicted] - probabilities[rows, first.predicted]
-    return cascade.Opinions(surety, first.predicted, last.predicted, foregone, examples.acceptable.argmax(axis=1))
+    return classifier.assess_first(examples.asks, glance), classifier.assess_last(examples.asks, glance)
+
+
+def _opinions(classifier: TierClassifier, examples: Examples, first: Assessment, last: Assessment, weight: float) -> cascade.Opinions:
+    joined, rows = classifier.joined(first.probabilities, last, weight), np.arange(len(examples.asks))
+    foregone = joined.surety - joined.needed[rows, first.predicted]
+    return cascade.Opinions(first.surety, first.predicted, joined.predicted, foregone, examples.acceptable.argmax(axis=1))
 
 
 def _seal(
