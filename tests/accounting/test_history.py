@@ -136,7 +136,7 @@ def test_what_was_unfamiliar_stays_where_it_was(reasons: tuple[str, ...], then: 
 
 def test_what_another_artefact_finds_unfamiliar_goes_to_the_top(classifier: TierClassifier) -> None:
     """As it would have then: mash on the keyboard is no easy request."""
-    mash = "".join(random.Random(7).choice("qxzjkvw#%&{}[]0123456789ABCDEF+/=") for _ in range(400))
+    mash = "".join(random.Random(7).choices("qxzjkvw#%&{}[]0123456789ABCDEF+/=", k=400))
     found = replay([event("bulk", USAGE, ask=mash)], RUNGS, PRICES, by_artifact(classifier, 0.0))
 
     assert found.otherwise is not None

@@ -125,7 +125,7 @@ class Glance:
 def pool(one: npt.NDArray[np.float64], other: npt.NDArray[np.float64], weight: float) -> npt.NDArray[np.float64]:
     """Return the logarithmic opinion pool of two opinions, ``(n, n_classes)``: their weighted geometric mean, normalised.
 
-    Source: Genest and Zidek 1986, "Combining Probability Distributions: A Critique and an Annotated Bibliography", section 3.
+    Source: Genest and Zidek 1986, "Combining Probability Distributions: A Critique and an Annotated Bibliography".
 
     Parameters
     ----------
