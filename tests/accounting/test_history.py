@@ -135,9 +135,11 @@ def test_what_was_unfamiliar_stays_where_it_was(reasons: tuple[str, ...], then: 
 
 
 def test_what_another_artefact_finds_unfamiliar_goes_to_the_top(classifier: TierClassifier) -> None:
-    """As it would have then: mash on the keyboard is no easy request."""
+    """As it would have then: to an artefact that knows less, mash on the keyboard is no easy request."""
+    assert classifier.familiarity is not None
+    narrow = replace(classifier, familiarity=replace(classifier.familiarity, cutoff=100.0))
     mash = "".join(random.Random(7).choices("qxzjkvw#%&{}[]0123456789ABCDEF+/=", k=400))
-    found = replay([event("bulk", USAGE, ask=mash)], RUNGS, PRICES, by_artifact(classifier, 0.0))
+    found = replay([event("bulk", USAGE, ask=mash)], RUNGS, PRICES, by_artifact(narrow, 0.0))
 
     assert found.otherwise is not None
     assert found.otherwise.sent_usd == USD["complex"]
