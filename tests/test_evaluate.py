@@ -20,15 +20,13 @@ def row(tier: int, place: int, text: str = "ask") -> LabelledRow:
 
 def assessment(probabilities: np.ndarray) -> Assessment:
     rows, scores = len(probabilities), label_scores(4)
-    by_tier = needed(probabilities, scores)
     return Assessment(
         sufficiency=probabilities @ scores,
-        predicted=by_tier.argmax(axis=1),
         tokens=np.ones(rows, dtype=np.intp),
         truncated=np.zeros(rows, dtype=np.bool_),
         unfamiliar=np.zeros(rows, dtype=np.bool_),
         probabilities=probabilities,
-        needed=by_tier,
+        needed=needed(probabilities, scores),
         embeddings=(np.zeros(0, dtype=np.float32),) * rows,
         answered_by=("onnx",) * rows,
     )

@@ -27,8 +27,6 @@ class Assessment:
     ----------
     sufficiency : (n, n_tiers)
         Probability that a tier's answer will be accepted.
-    predicted : (n,)
-        The tier that is most likely the cheapest acceptable one.
     tokens : (n,)
         Length of what was read, in the encoder's tokens, before any cut.
     truncated : (n,)
@@ -38,7 +36,7 @@ class Assessment:
     probabilities : (n, n_classes)
         Of the classes that it was trained on; ``probabilities @ class_scores`` is the sufficiency.
     needed : (n, n_tiers)
-        Probability of each tier to be the one needed; `predicted` is the most probable. See the function `needed`.
+        Probability of each tier to be the cheapest acceptable one. See the function `needed`.
     embeddings : n of (dimension,)
         What the encoder that answered made of the asks; in a cascade they are of two kinds.
     answered_by : (n,)
@@ -46,7 +44,6 @@ class Assessment:
     """
 
     sufficiency: npt.NDArray[np.float64]
-    predicted: IntArray
     tokens: IntArray
     truncated: npt.NDArray[np.bool_]
     unfamiliar: npt.NDArray[np.bool_]
@@ -54,6 +51,12 @@ class Assessment:
     needed: npt.NDArray[np.float64]
     embeddings: tuple[FloatArray, ...]
     answered_by: tuple[str, ...]
+
+    @property
+    def predicted(self) -> IntArray:
+        """The tier that is most likely the cheapest acceptable one, ``(n,)``."""
+        most_likely: IntArray = self.needed.argmax(axis=1)
+        return most_likely
 
     @property
     def surety(self) -> npt.NDArray[np.float64]:
@@ -78,7 +81,6 @@ class Assessment:
             embeddings[place], answered_by[place] = embedding, kind
         return Assessment(
             sufficiency=_put(self.sufficiency, places, other.sufficiency),
-            predicted=_put(self.predicted, places, other.predicted),
             tokens=_put(self.tokens, places, other.tokens),
             truncated=_put(self.truncated, places, other.truncated),
             unfamiliar=_put(self.unfamiliar, places, other.unfamiliar),

@@ -129,8 +129,7 @@ class TierClassifier:
         """
         probabilities = pool(first, last.probabilities, weight)
         by_tier = needed(probabilities, self.class_scores, self.accept)
-        sufficiency, predicted = probabilities @ self.class_scores, by_tier.argmax(axis=1)
-        return replace(last, sufficiency=sufficiency, predicted=predicted, probabilities=probabilities, needed=by_tier)
+        return replace(last, sufficiency=probabilities @ self.class_scores, probabilities=probabilities, needed=by_tier)
 
     def _assess_with(self, encoder: Encoder, head: Head, asks: Sequence[Ask], glance: Glance) -> Assessment:
         """Return what one encoder and its head hold of `asks`."""
@@ -138,15 +137,13 @@ class TierClassifier:
         probabilities = head.predict_proba(np.hstack([embeddings, glance.beside]))
         cut = np.array([ask.truncated for ask in asks], dtype=np.bool_)
         whole = np.array([ask.characters / max(len(ask.text), 1) for ask in asks])
-        by_tier = needed(probabilities, self.class_scores, self.accept)
         return Assessment(
             sufficiency=probabilities @ self.class_scores,
-            predicted=by_tier.argmax(axis=1),
             tokens=np.rint(lengths * whole).astype(np.intp),  # counted on what was kept, scaled to what there was
             truncated=cut | (lengths > encoder.spec.max_tokens),
             unfamiliar=glance.unfamiliar,
             probabilities=probabilities,
-            needed=by_tier,
+            needed=needed(probabilities, self.class_scores, self.accept),
             embeddings=tuple(embeddings),
             answered_by=(encoder.spec.kind,) * len(asks),
         )
