@@ -67,6 +67,7 @@ def tune(
 ) -> None:
     """Solve for the threshold that keeps a promise or a budget, on labelled prompts or outcomes that the artefact has not seen."""
     from learnedrouter.classifier.artifact import load
+    from learnedrouter.training.assess import assess
     from learnedrouter.training.held_out import accepted_from, held_out
 
     if max_usd_per_1k is not None and max_under_route is not None:
@@ -80,7 +81,7 @@ def tune(
     if outcomes and accept is None:
         accept = accepted_from(artifact)
     held = held_out(artifact, classifier, chosen_source(data, outcomes, classifier.ladder, ladder, accept))
-    sufficiency = classifier.assess(held.asks).believed
+    sufficiency = assess(classifier, held.asks).believed
     if max_usd_per_1k is None:
         solved = _for_promise(sufficiency, held.acceptable, promised, confidence, classifier.ladder)
     else:

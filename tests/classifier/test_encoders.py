@@ -24,6 +24,7 @@ from learnedrouter.classifier.static import StaticEncoder
 from learnedrouter.cli_options import shaped_encoder
 from learnedrouter.errors import ArtifactError
 from learnedrouter.tiers import DEFAULT_LADDER
+from learnedrouter.training.assess import assess
 from learnedrouter.training.calibration import sufficiency_before, uncalibrated
 from learnedrouter.training.distill import distill
 from learnedrouter.training.embed import load_model
@@ -116,6 +117,20 @@ def test_a_cascade_is_calibrated_by_both_of_its_heads(static: Path, small_data: 
     for place, kind in enumerate(after.answered_by):
         raw = quick.probabilities if kind == "static" else pooled
         np.testing.assert_allclose(before[place], raw[place] @ last.class_scores, atol=1e-5)
+
+
+def test_many_asks_are_judged_in_parts_as_they_are_one_by_one(static: Path) -> None:
+    """In their order, whatever the part; no asks at all are judged, too."""
+    classifier = artifact.load(static)
+    asks = [ask(f"{text} {place}") for place, text in enumerate(TEXTS * 100)]
+
+    found, alone = assess(classifier, asks), classifier.assess(asks)
+
+    for name in ("sufficiency", "tokens", "truncated", "unfamiliar", "probabilities", "needed"):
+        np.testing.assert_allclose(getattr(found, name), getattr(alone, name), atol=1e-12)
+    np.testing.assert_array_equal(np.array(found.embeddings), np.array(alone.embeddings))
+    assert found.answered_by == alone.answered_by
+    assert assess(classifier, []).sufficiency.shape == (0, 4)
 
 
 def test_a_second_training_takes_its_vectors_from_the_cache(static: Path, small_data: Path, tiny_model: Path) -> None:

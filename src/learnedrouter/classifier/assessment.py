@@ -90,6 +90,14 @@ class Assessment:
             answered_by=tuple(answered_by),
         )
 
+    @classmethod
+    def of_all(cls, assessments: Sequence["Assessment"]) -> "Assessment":
+        """Return what is held of all asks together."""
+        arrays = ("sufficiency", "tokens", "truncated", "unfamiliar", "probabilities", "needed")
+        joined = {name: np.concatenate([getattr(each, name) for each in assessments]) for name in arrays}
+        embeddings = tuple(embedding for each in assessments for embedding in each.embeddings)
+        return cls(**joined, embeddings=embeddings, answered_by=tuple(kind for each in assessments for kind in each.answered_by))
+
 
 @dataclass(frozen=True, slots=True)
 class Glance:

@@ -13,6 +13,7 @@ from learnedrouter.classifier.model import TierClassifier
 from learnedrouter.errors import InputError
 from learnedrouter.tiers import Ladder
 from learnedrouter.training import calibration
+from learnedrouter.training.assess import assess
 from learnedrouter.training.calibration import Bin, calibration_error
 from learnedrouter.training.dataset import LabelledRow
 from learnedrouter.training.patterns import FloatMatrix
@@ -94,7 +95,7 @@ def evaluate(classifier: TierClassifier, rows: Sequence[LabelledRow], *, seed: i
     if not rows:
         raise InputError("no rows to evaluate on")
     asks = [row.ask for row in rows]
-    assessment = classifier.assess(asks)
+    assessment = assess(classifier, asks)
     before = calibration.sufficiency_before(classifier, asks, assessment)
     return report(assessment, rows, classifier.ladder, classifier.threshold, before=before, seed=seed)
 

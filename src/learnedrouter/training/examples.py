@@ -20,6 +20,7 @@ from learnedrouter.classifier.model import TierClassifier
 from learnedrouter.errors import DatasetError
 from learnedrouter.tiers import Ladder
 from learnedrouter.training import card, dataset, outcomes, patterns, quality
+from learnedrouter.training.assess import assess
 from learnedrouter.training.dataset import AnyRow, LabelledRow, Split
 from learnedrouter.training.evaluate import Figure, evaluate
 from learnedrouter.training.outcomes import OutcomeLadder, OutcomeRow
@@ -169,7 +170,7 @@ class Outcomes:
         told = sorted(f"{row.fingerprint:016x} {list(row.scores)} {row.split or row.group}" for row in rows)
 
         def judge(classifier: TierClassifier, seed: int) -> Findings:
-            assessment = classifier.assess([row.ask for row in parts["test"]])
+            assessment = assess(classifier, [row.ask for row in parts["test"]])
             report = quality.judge(assessment.believed, scores["test"], ladder.by_tier(), classifier.threshold, seed=seed)
             return Findings(
                 {**report.ranking["this router"], **report.routing["this router"]}, report.as_dict(), card.outcomes_section(report)

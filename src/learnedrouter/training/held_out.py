@@ -14,6 +14,7 @@ from learnedrouter.classifier.model import TierClassifier
 from learnedrouter.errors import DatasetError, InputError
 from learnedrouter.tiers import Ladder
 from learnedrouter.training import dataset, outcomes, quality
+from learnedrouter.training.assess import assess
 from learnedrouter.training.dataset import AnyRow
 from learnedrouter.training.examples import Labels, Outcomes
 from learnedrouter.training.outcomes import OutcomeLadder
@@ -95,7 +96,7 @@ def judge_on_outcomes(folder: Path, classifier: TierClassifier, source: Outcomes
     rows, _ = outcomes.load(source.paths, ladder)
     left = unseen(rows, folder)
     columns = [classifier.ladder.index(tier) for tier in ladder.ladder.names]
-    believed = classifier.assess([row.ask for row in left]).believed[:, columns]
+    believed = assess(classifier, [row.ask for row in left]).believed[:, columns]
     report = quality.judge(believed, outcomes.score_matrix(left), ladder.by_tier(), classifier.threshold, seed=seed)
     return report, len(rows) - len(left)
 

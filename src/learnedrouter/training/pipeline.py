@@ -16,6 +16,7 @@ from learnedrouter.classifier.model import FirstStage, TierClassifier
 from learnedrouter.classifier.wording import opinions
 from learnedrouter.errors import InfeasibleError, InputError
 from learnedrouter.training import borrowed, cascade, threshold, unfamiliar, wording
+from learnedrouter.training.assess import assess
 from learnedrouter.training.borrowed import Lender
 from learnedrouter.training.card import model_card
 from learnedrouter.training.compile import Precision
@@ -250,7 +251,7 @@ def _encoder_shown(plan: TrainingPlan) -> str:
 
 def _solve(classifier: TierClassifier, examples: Examples) -> dict[str, Any]:
     """Return the threshold for the default promise; where that is infeasible, the highest threshold, and so it is said."""
-    believed = classifier.assess(examples.asks).believed
+    believed = assess(classifier, examples.asks).believed
     points = threshold.curve(believed, examples.acceptable, threshold.DEFAULT_CONFIDENCE)
     promise = f"under-route at most {threshold.DEFAULT_MAX_UNDER_ROUTE:.0%} with {threshold.DEFAULT_CONFIDENCE:.0%} confidence"
     try:
