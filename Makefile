@@ -38,7 +38,7 @@ bench: $(VENV)/dev  ## what the service and a decision cost; kept in benchmarks/
 notebooks: $(VENV)/dev  ## execute the notebooks in place, so that they show the present model
 	HF_HUB_OFFLINE=1 $(BIN)/pytest --nbmake --nbmake-timeout=900 --overwrite notebooks
 
-setup: $(VENV)/dev  ## everything that pyproject.toml names
+setup: $(VENV)/dev  ## everything that training, tests and notebooks need
 
 clean:  ## remove the environment and every cache
 	rm -rf $(VENV) .cache .mypy_cache .pytest_cache .ruff_cache .hypothesis

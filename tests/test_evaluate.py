@@ -64,10 +64,10 @@ def test_the_random_control_has_the_same_shares() -> None:
 
 def test_errors_are_listed_the_surest_first() -> None:
     """The table of wrong cases begins with those that the classifier was most wrong about."""
-    probabilities = np.array([[0.9, 0.1, 0, 0], [0.6, 0.4, 0, 0], [1.0, 0, 0, 0]])
-    found = report(assessment(probabilities), [row(1, 0), row(1, 1), row(0, 2)], DEFAULT_LADDER, 0.5)
+    probabilities = np.array([[0.6, 0.4, 0, 0], [0.9, 0.1, 0, 0], [1.0, 0, 0, 0], [0, 0.2, 0, 0.8]])
+    found = report(assessment(probabilities), [row(1, 0), row(1, 1), row(0, 2), row(1, 3)], DEFAULT_LADDER, 0.5)
 
-    assert [error["id"] for error in found.errors] == ["r0", "r1"]
+    assert [(error["id"], error["surety"]) for error in found.errors] == [("r1", 0.9), ("r3", 0.8), ("r0", 0.6)]
 
 
 def test_calibration_error_by_hand() -> None:

@@ -1,4 +1,4 @@
-"""The house of the design: a file imports only from floors below it, and some libraries have one room."""
+"""The house of the design: a file imports from no floor above its own, and some libraries have one room."""
 
 import ast
 import re

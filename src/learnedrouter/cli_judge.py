@@ -74,7 +74,7 @@ def ablate(
     data: Data = None,
     leave_out: Annotated[str, typer.Option(help="To leave out a fold at a time: worlds, families, or none.")] = "none",
     folds: Annotated[int, typer.Option(help="In which they are left out.")] = 5,
-    encoder: Encoder = "onnx",
+    encoder: Annotated[str, typer.Option(help="onnx (all-MiniLM-L6-v2), or a sentence-transformers name or folder.")] = "onnx",
     seed: Seed = 0,
     cache: Cache = DEFAULT_CACHE,
     as_json: Json = False,

@@ -3,10 +3,10 @@
     models/<name>/
         manifest.json    what it is, what it was made from, sha256 of every other file
         head.joblib      the fitted scikit-learn head
-        head.npz         the same head folded into one affine map; what serves, so that serving needs no scikit-learn
+        head.npz         the same head folded into one affine map; what serves, so that serving loads no scikit-learn
         encoder/         the compiled encoder
         wording.npz      what the words say; lacking where there were too few rows to tell
-        familiarity.npz  what familiar requests look like; artefacts of older versions lack it
+        familiarity.npz  what familiar requests look like
         seen.npy         fingerprints of the rows it was fitted on, so that nobody evaluates on them
         tuned.npy        those of the rows that ``tune --write`` solved its threshold on since
         first/           a cascade's first stage: encoder and head of its own
@@ -77,9 +77,10 @@ class Manifest:
     data
         sha256 of the rows, the counts, and the command that made the artefact.
     metrics
-        Figures on the test split.
+        Figures on the test split, and of making the last stage.
     cascade
-        The first stage's switch point with what it was solved for, and its weight; empty where there is no cascade.
+        The first stage's switch point with what it was solved for, and its weight; where none paid, why;
+        empty where none was asked for.
     """
 
     format: int
@@ -227,7 +228,7 @@ def _serving_head(folder: Path, manifest: Manifest, part: str = ".") -> Head:
     """Return the head of `part` of an artefact: folded where it can be, for then nothing has to be unpickled."""
     if str(Path(part, FOLDED)) in manifest.files:
         head: Head = FoldedHead.load(folder / part / FOLDED)
-    else:  # made before heads were folded, or not foldable
+    else:  # not foldable
         from learnedrouter.classifier.heads import load_serving_head
 
         head = load_serving_head(folder / part / HEAD)

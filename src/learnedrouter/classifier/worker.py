@@ -1,9 +1,9 @@
 """Running the classifier beside the event loop.
 
-A static head takes a tenth of a millisecond, less than handing it to a thread and back: it runs on the loop. A transformer
-holds a core for milliseconds: it runs on one thread of its own, so that the loop goes on answering ``/livez`` and requests
-do not fight over the core. The thread never waits for company: when it comes free it takes everything that queued up
-meanwhile, as far as a bound, and so pays for one handover instead of many.
+A static head takes half a millisecond, most of it under the interpreter's lock, so that a thread would gain nothing: it runs on
+the loop. A transformer holds a core for milliseconds: it runs on one thread of its own, so that the loop goes on answering
+``/livez`` and requests do not fight over the core. The thread never waits for company: when it comes free it takes everything
+that queued up meanwhile, as far as a bound, and so pays for one handover instead of many.
 
 What was judged is remembered by content, and an ask that is being judged is not judged twice.
 """

@@ -218,15 +218,18 @@ def _controls(needed: IntArray, routed: IntArray, ladder: Ladder, seed: int) -> 
 
 
 def _errors(assessment: Assessment, rows: Sequence[LabelledRow], ladder: Ladder) -> list[dict[str, Any]]:
-    wrong = [
+    needed = np.array([row.tier for row in rows], dtype=np.intp)
+    predicted, surety = assessment.predicted, assessment.surety
+    surest_first = np.argsort(-surety, kind="stable")
+    wrong = surest_first[(predicted != needed)[surest_first]]
+    return [
         {
-            "id": row.id,
-            "needed": ladder.names[row.tier],
-            "predicted": ladder.names[predicted],
-            "sufficiency": dict(zip(ladder.names, np.round(sufficiency, 4).tolist(), strict=True)),
-            "ask": " ".join(row.ask.text.split())[:120],
+            "id": rows[place].id,
+            "needed": ladder.names[rows[place].tier],
+            "predicted": ladder.names[predicted[place]],
+            "surety": round(float(surety[place]), 4),
+            "sufficiency": dict(zip(ladder.names, np.round(assessment.sufficiency[place], 4).tolist(), strict=True)),
+            "ask": " ".join(rows[place].ask.text.split())[:120],
         }
-        for row, predicted, sufficiency in zip(rows, assessment.predicted.tolist(), assessment.sufficiency, strict=True)
-        if predicted != row.tier
+        for place in wrong.tolist()
     ]
-    return sorted(wrong, key=lambda error: -error["sufficiency"][error["predicted"]])

@@ -22,7 +22,7 @@ SUSPICIOUS = 0.05
 FOLDS = 5
 
 _INVERSE_REGULARISATION = 3.0
-"""The middle of the values that training tries; the choice among them moves few rows across the line."""
+"""What frozen embeddings want; the choice moves few rows across the line."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,7 +38,8 @@ class Suspect:
 def suspects(rows: Sequence[LabelledRow], embeddings: FloatArray, seed: int = 0) -> list[Suspect]:
     """Return the rows whose label is suspicious, the most suspicious first.
 
-    Each row is judged by a head that was fitted on the other groups (five folds), the same head as in training.
+    Each row is judged by a head that was fitted on the other groups (five folds): a head as in training, but without the words, and
+    not calibrated.
 
     Parameters
     ----------
