@@ -54,12 +54,20 @@ def test_a_short_follow_up_carries_the_ask_before_it() -> None:
         ("<attached_files>x = 1</attached_files>\n<user_query>add a docstring</user_query>", "add a docstring"),
         ("<thinking>hmm</thinking>go on", "go on"),
         ("is a < b and b > c transitive?", "is a < b and b > c transitive?"),
+        ("<rules>be kind<env>x</env></rules>why <ENV a=1>y</env>not?<env>", "why not?<env>"),
         ("make the <task> tag bold in <b>HTML</b>", "make the  tag bold in <b>HTML</b>"),
     ],
 )
 def test_harness_text_is_no_part_of_the_ask(text: str, left: str) -> None:
     """What a coding agent wraps around the ask goes; the human's own words and tags stay."""
     assert extract_ask(request(("user", text))).text == left
+
+
+def test_a_tag_that_never_closes_is_looked_for_once() -> None:
+    """Looked for at each of its openings, this ask would take minutes."""
+    ask = extract_ask(request(("user", "<env>" * 200_000 + "<rules>r</rules>rename it")))
+
+    assert ask.characters == 200_000 * len("<env>") + len("rename it")
 
 
 def test_a_turn_of_harness_text_alone_is_no_ask() -> None:

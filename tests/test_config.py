@@ -91,6 +91,14 @@ def test_a_wrong_key_is_named(config: Path, old: str, new: str, problem: str) ->
     assert "\n" not in str(caught.value)
 
 
+def test_a_wrong_value_in_the_environment_is_named(config: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What holds several values is JSON there."""
+    monkeypatch.setenv("LEARNEDROUTER_LEDGER", "abc")
+
+    with pytest.raises(ConfigError, match=r'^the environment: .*"ledger"'):
+        load_settings(config)
+
+
 def test_a_missing_file_is_named(tmp_path: Path) -> None:
     """No configuration is an error, not a default."""
     with pytest.raises(ConfigError, match="does not exist"):

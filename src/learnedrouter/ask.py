@@ -22,7 +22,8 @@ HARNESS_TAGS = (
 WRAPPER_TAGS = "user_query|user_message|user_request|userRequest|user-prompt|task|feedback|human"
 """Tags that a harness puts around what the human wrote: the tags go, the content stays."""
 
-_HARNESS = re.compile(rf"<({HARNESS_TAGS})\b[^<>]*>.*?</\1>", re.DOTALL | re.IGNORECASE)
+_OPENING = re.compile(rf"<({HARNESS_TAGS})\b[^<>]*>", re.IGNORECASE | re.ASCII)
+_CLOSING = {tag.lower(): re.compile(f"</{tag}>", re.IGNORECASE | re.ASCII) for tag in HARNESS_TAGS.split("|")}
 _WRAPPER = re.compile(rf"</?(?:{WRAPPER_TAGS})>", re.IGNORECASE)
 
 SHORT_WORDS = 8
@@ -96,7 +97,23 @@ def extract_ask(request: ChatRequest) -> Ask:
 
 def strip_harness(text: str) -> str:
     """Return a human turn without what its harness added."""
-    return _WRAPPER.sub("", _HARNESS.sub("", text)).strip() if "<" in text else text.strip()
+    return _WRAPPER.sub("", _without_harness_tags(text)).strip() if "<" in text else text.strip()
+
+
+def _without_harness_tags(text: str) -> str:
+    """Drop harness tags with their content, in one pass: a closing tag that is missing is looked for once, not at each opening."""
+    kept: list[str] = []
+    place, unclosed = 0, set[str]()
+    for opening in _OPENING.finditer(text):
+        tag = opening[1].lower()
+        if opening.start() < place or tag in unclosed:
+            continue
+        if closing := _CLOSING[tag].search(text, opening.end()):
+            kept.append(text[place : opening.start()])
+            place = closing.end()
+        else:
+            unclosed.add(tag)
+    return "".join([*kept, text[place:]])
 
 
 def _newest_text(turns: tuple[Turn, ...]) -> str:

@@ -14,13 +14,13 @@ from learnedrouter.chat import ChatRequest, Completion, Dialect
 INVALID_STRUCTURE, EMPTY, TRUNCATED = "invalid_structure", "empty", "truncated"
 
 
-def shortcoming(request: ChatRequest, completion: Completion) -> str | None:
+def shortcoming(request: ChatRequest, completion: Completion, *, clamped: bool = False) -> str | None:
     """Return what is wrong with an answer, as a code; None where nothing is seen to be.
 
-    ``truncated`` is an answer that the model's own ceiling ended; one that ends where its caller set the limit is what
-    was asked for.
+    ``truncated`` is an answer that the model's own ceiling ended, where the caller set no limit or the limit was `clamped` to
+    that ceiling; one that ends where its caller set the limit is what was asked for.
     """
-    if completion.finish_reason == "length" and request.needs.output_tokens is None:
+    if completion.finish_reason == "length" and (clamped or request.needs.output_tokens is None):
         return TRUNCATED
     if completion.finish_reason == "stop" and not completion.tool_calls:
         if not completion.text.strip():

@@ -4,6 +4,7 @@ import json
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from io import TextIOWrapper
 from pathlib import Path
 from typing import Annotated, BinaryIO
 
@@ -29,6 +30,8 @@ DEFAULT_ARTIFACT = Path("models/default")
 
 def main() -> None:
     """Run a command; bad input is one line on standard error, and exit status 2."""
+    if isinstance(sys.stdout, TextIOWrapper):
+        sys.stdout.reconfigure(errors="backslashreplace")  # half a surrogate pair, which JSON may hold and no terminal takes
     try:
         app()
     except (InputError, InfeasibleError) as error:
@@ -64,7 +67,7 @@ def decide(
 @app.command()
 def serve(
     host: Annotated[str | None, typer.Option(help="Address to bind; loopback by default.")] = None,
-    port: Annotated[int | None, typer.Option(help="Port to bind; 0 takes a free one.")] = None,
+    port: Annotated[int | None, typer.Option(min=0, max=65_535, help="Port to bind; 0 takes a free one.")] = None,
     config: Annotated[Path, typer.Option(help="The configuration.")] = Path("router.toml"),
     artifact: Annotated[Path | None, typer.Option("--artifact", help="Folder of the artefact, in place of the configured one.")] = None,
     workers: Annotated[int | None, typer.Option(min=1, help="Processes to serve with.")] = None,

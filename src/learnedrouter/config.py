@@ -1,4 +1,4 @@
-"""Settings: ``router.toml``, over it the environment (and ``.env``). Read once, when asked; never at import."""
+"""Settings: ``router.toml``, over it the environment; keys from ``.env``, too. Read once, when asked; never at import."""
 
 import os
 import re
@@ -11,12 +11,12 @@ from typing import Annotated, Any, Literal
 
 from dotenv import dotenv_values
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, model_validator
-from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
+from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict, SettingsError
 
 from learnedrouter.errors import ConfigError, InputError
 from learnedrouter.price_settings import PriceSettings, Usd
 from learnedrouter.pricing import Price, list_price
-from learnedrouter.providers.bodies import ParameterPolicy
+from learnedrouter.providers.bodies import LimitName, ParameterPolicy
 from learnedrouter.tiers import Ladder
 
 Capability = Literal["images", "tools", "json_schema"]
@@ -52,11 +52,12 @@ class ModelSettings(_Section):
 
 
 class ProviderSettings(_Section):
-    """An account at a provider; `kind` is the dialect that it speaks."""
+    """An account at a provider; `kind` is the dialect that it speaks, `limit_name` the only name it knows for a limit on output."""
 
     kind: Literal["openai", "anthropic"]
     api_key_env: str
     base_url: str | None = None
+    limit_name: LimitName | None = None
 
 
 class TierSettings(_Section):
@@ -267,6 +268,8 @@ def load_settings(path: Path, **overrides: Any) -> Settings:
     known: Mapping[str, str | None] = {**dotenv_values(path.parent / ".env"), **os.environ}
     try:
         settings = Settings(**content)
+    except SettingsError as error:
+        raise ConfigError(f"the environment: {error}; expected JSON for a key that holds several values") from error
     except ValidationError as error:
         first = error.errors(include_url=False, include_input=False)[0]
         where = ".".join(map(str, first["loc"]))

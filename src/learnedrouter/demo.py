@@ -40,6 +40,8 @@ def run_demo(url: str) -> list[dict[str, Any]]:
             return [_row(ask, client.post("/route", json={"prompt": ask}).raise_for_status().json()) for ask in ASKS]
     except httpx2.HTTPStatusError as error:
         raise InputError(f"{url}: answered {error.response.status_code}: {error.response.text[:200]}") from error
+    except (ValueError, LookupError, TypeError) as error:
+        raise InputError(f"{url}: answers, but not as learnedrouter does ({type(error).__name__}: {error})") from error
     except (httpx2.HTTPError, httpx2.InvalidURL) as error:
         raise InputError(f"{url}: no service answers there ({error}); start one with: make serve") from error
 

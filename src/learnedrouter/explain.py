@@ -7,7 +7,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from learnedrouter.errors import InputError
 from learnedrouter.service.schemas import event_json
-from learnedrouter.sinks.ledger.database import existing
+from learnedrouter.sinks.ledger.database import existing, without_password
 from learnedrouter.sinks.ledger.reading import find
 
 
@@ -31,7 +31,10 @@ def explain(url: str, identity: str, key: str | None) -> dict[str, Any]:
         raise InputError(f"{url}: no service answers there ({error})") from error
     if answer.status_code != 200:
         raise InputError(f"{url}: answered {answer.status_code}: {answer.text[:200]}")
-    told: dict[str, Any] = answer.json()
+    try:
+        told: dict[str, Any] = answer.json()
+    except ValueError as error:
+        raise InputError(f"{url}: answers, but not as learnedrouter does ({error})") from error
     return told
 
 
@@ -46,7 +49,7 @@ def explain_from(ledger: str, identity: str) -> dict[str, Any]:
     try:
         event = find(existing(ledger), identity)
     except SQLAlchemyError as error:
-        raise InputError(f"{ledger}: no ledger that can be read ({str(error).splitlines()[0]})") from error
+        raise InputError(f"{without_password(ledger)}: no ledger that can be read ({str(error).splitlines()[0]})") from error
     if event is None:
-        raise InputError(f"{ledger}: does not know the request {identity!r}")
+        raise InputError(f"{without_password(ledger)}: does not know the request {identity!r}")
     return event_json(event)

@@ -153,7 +153,7 @@ def unable(model: RoutedModel, request: ChatRequest, options: RouteOptions, expe
     output = min(needs.output_tokens or 0, model.link.max_output_tokens)
     if request.input_tokens_estimate * CONTEXT_MARGIN + output > model.context_window:
         return Refusal("context_window")
-    if parameter := refused_parameter(request, model.link):
+    if parameter := refused_parameter(request, model.link, model.dialect):
         return Refusal("parameter", parameter)
     if options.max_cost_usd is not None:
         cost = estimated_cost(model, request, expected_output_tokens)

@@ -153,7 +153,7 @@ class Router:
         """
         recorder = await self._admit(request, options, streamed=False)
         served = await self._call(self._chain.complete, request, recorder)
-        problem = shortcoming(request, served.completion)
+        problem = shortcoming(request, served.completion, clamped=bool(served.adjusted.clamped))
         if problem in self._limits.escalated:
             served = await self._escalated(request, options, served, problem, recorder)
         usage = served.completion.usage

@@ -157,6 +157,8 @@ BAD = [
     (("simulate", "--ledger", "{ledger}", "--since", "2030-01-01"), "the ledger holds none in that time"),
     (("savings", "--ledger", "no-such.db"), "no-such.db: does not exist"),
     (("savings", "--ledger", "{ledger}", "--since", "yesterday"), "--since 'yesterday': expected a date"),
+    (("savings", "--ledger", "{ledger}", "--since", "999999w"), "--since '999999w': expected a date"),
+    (("savings", "--ledger", "nosuch://me:secret@host/db"), "nosuch://me:***@host/db: not a database"),
     (("savings", "--ledger", "{ledger}", "--by", "colour"), "--by 'colour': expected one of tier"),
     (("savings", "--ledger", "{ledger}", "--json", "--csv"), "--json and --csv: expected one of them"),
 ]

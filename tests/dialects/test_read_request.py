@@ -123,7 +123,9 @@ def test_an_anthropic_body_that_cannot_be_read_names_the_field(body, field):
         ({"messages": [USER], "max_completion_tokens": 0}, "max_completion_tokens"),
         ({"messages": [USER], "max_completion_tokens": 1.5}, "max_completion_tokens"),
         ({"messages": [USER], "response_format": "json"}, "response_format"),
+        ({"messages": [USER], "response_format": {"type": "json_schema", "json_schema": "x"}}, "response_format.json_schema"),
         ({"messages": [USER], "stream": 1}, "stream"),
+        ({"messages": [USER], "stream": True, "stream_options": "yes"}, "stream_options"),
     ],
 )
 def test_an_openai_body_that_cannot_be_read_names_the_field(body, field):

@@ -14,6 +14,7 @@ CALLED = {"role": "assistant", "content": None, "tool_calls": [CALL]}
 FUNCTION = {"type": "function", "function": {"name": "f"}}
 TOOL = {"name": "f", "input_schema": {"type": "object"}}
 USED = {"role": "assistant", "content": [{"type": "tool_use", "id": "t1", "name": "f", "input": {"a": 1}}]}
+EXACT = {"type": "object", "properties": {"a": {"type": "null"}}, "required": ["a"], "additionalProperties": False}
 OPEN = {"type": "object", "properties": {"a": {"type": "array", "items": {"type": "object", "properties": {"b": {"type": "null"}}}}}}
 CLOSED = {
     "type": "object",
@@ -88,6 +89,14 @@ def test_a_field_of_openai_in_anthropic(field, crossed):
         (
             {"tools": [TOOL | {"type": "custom"}]},
             {"tools": [{"type": "function", "function": {"name": "f", "parameters": {"type": "object"}}}]},
+        ),
+        (
+            {"tools": [TOOL | {"input_schema": OPEN, "strict": True}]},
+            {"tools": [{"type": "function", "function": {"name": "f", "parameters": OPEN}}]},
+        ),
+        (
+            {"tools": [TOOL | {"input_schema": EXACT, "strict": True}]},
+            {"tools": [{"type": "function", "function": {"name": "f", "parameters": EXACT, "strict": True}}]},
         ),
         ({"thinking": {"type": "enabled", "budget_tokens": 1024}, "service_tier": "auto", "cache_control": {"type": "ephemeral"}}, {}),
         (

@@ -18,6 +18,9 @@ from tests.wire import Handler, chat_completion, client, message
 
 KEY = "sk-very-secret-0123456789"
 PROVIDERS = {"openai": OpenAIProvider, "anthropic": AnthropicProvider}
+UNREADABLE: dict[str, Any] = (
+    chat_completion() | {"choices": [{"message": {"content": 5}}]} | {"type": "message", "content": [{"type": "text"}]}
+)
 BODIES = {"openai": chat_completion(), "anthropic": message()}
 
 
@@ -166,6 +169,7 @@ def raised(error: Exception) -> Handler:
         (lambda request: httpx2.Response(200, json={}), errors.ProviderUnavailable),
         (lambda request: httpx2.Response(200, json=[]), errors.ProviderUnavailable),
         (lambda request: httpx2.Response(200, json={"type": "message", "choices": [], "content": 5}), errors.ProviderUnavailable),
+        (lambda request: httpx2.Response(200, json=UNREADABLE), errors.ProviderUnavailable),
     ],
 )
 def test_what_is_no_answer_is_unavailable(name: str, server: Handler, kind: type[errors.ProviderError]) -> None:

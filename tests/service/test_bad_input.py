@@ -66,6 +66,7 @@ def test_a_wrong_field_is_named(client: TestClient, body: dict[str, Any], field:
         b'{"prompt": "\\ud800"}',
         b'{"prompt": "caf\xe9"}',
         b'{"prompt": "a", "threshold": NaN}',
+        b'{"prompt": "a", "temperature": 1e999}',
         b"\x00\x01\x02",
     ],
 )

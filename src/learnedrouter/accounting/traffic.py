@@ -14,6 +14,7 @@ from learnedrouter.chat import Usage
 from learnedrouter.errors import InputError
 from learnedrouter.events import RoutedCompletion
 from learnedrouter.providers.trying import Attempt
+from learnedrouter.sinks.ledger.database import without_password
 from learnedrouter.sinks.ledger.reading import events
 from learnedrouter.sinks.ledger.tables import requests
 
@@ -49,7 +50,7 @@ def read_traffic(address: str, period: Period) -> Iterator[Iterator[RoutedComple
         yield events(engine, period.since, period.until)
     except (SQLAlchemyError, ImportError) as error:
         cause = str(getattr(error, "orig", None) or error).splitlines()[0]
-        raise InputError(f"{address}: no ledger can be read there ({cause})") from error
+        raise InputError(f"{without_password(address)}: no ledger can be read there ({cause})") from error
     finally:
         engine.dispose()
 
@@ -80,4 +81,4 @@ def _engine(address: str) -> Engine:
     try:
         return create_engine(address)
     except (ArgumentError, NoSuchModuleError, ImportError) as error:
-        raise InputError(f"{address}: not a database that can be used ({error})") from error
+        raise InputError(f"{without_password(address)}: not a database that can be used ({error})") from error

@@ -19,8 +19,8 @@ The file is TOML; ``examples/article.toml`` is one. Its tiers stand cheapest fir
 What requests *need* is what a perfect router would send: each to exactly the cheapest tier that will do. It can be given
 in two ways, and where it is not, the shares are taken for it.
 
-- ``needed``, for each tier. Which requests are sent wrong does not follow from two lists of shares; as few as possible and
-  by as few tiers as possible are taken to be.
+- ``needed``, for each tier. Which requests are sent wrong does not follow from two lists of shares; they are taken to be
+  out by as few tiers in total as possible.
 - ``under_route`` and ``over_route``: the shares of all requests that the router sends below and above their need, as
   `learnedrouter evaluate` measures them. Each is taken to be out by one tier, and any request that is sent to a tier from
   which one can be out that way to be out with the same probability.

@@ -187,6 +187,7 @@ class Gate:
         try:
             verdict = await self._clerk.reserve(Reserve(id, claims, amount, None, _expiry_us(), counted=False))
         except BudgetsUnavailable:
+            hold.estimated += amount if self._unavailable == "open" else 0
             return self._unavailable == "open"
         if verdict.reserved is not None:
             hold.reserved += verdict.reserved

@@ -55,7 +55,7 @@ def standing(settings: Settings, now: datetime) -> list[Statement]:
     store = Store(engine)
     try:
         return statements(budgets, store.balances(periods(budgets, now)), now)
-    except (SQLAlchemyError, CommandError) as error:
+    except (SQLAlchemyError, CommandError, OSError) as error:
         raise InputError(f"{engine.url.render_as_string()}: cannot be read ({error.__cause__ or error})") from error
     finally:
         store.close()

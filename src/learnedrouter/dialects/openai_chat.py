@@ -40,7 +40,9 @@ def read_request(body: Mapping[str, Any]) -> ChatRequest:
     if not kinds - {"text", "refusal"} and not any(turn.role in ("user", "tool") and turn.text.strip() for turn in turns):
         raise RequestError("messages: no user message holds any text", field="messages")
     optional(body, "stream", bool)
+    optional(body, "stream_options", dict)
     form = optional(body, "response_format", dict) or {}
+    optional(form, "json_schema", dict, "response_format.json_schema")
     needs = Needs(
         images="image_url" in kinds,
         tools=bool(optional(body, "tools", list)),

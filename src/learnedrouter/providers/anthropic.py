@@ -14,7 +14,7 @@ from anthropic._types import RequestOptions  # what `post` takes has no public n
 
 from learnedrouter.chat import Chunk, Completion, Dialect
 from learnedrouter.dialects import anthropic_messages
-from learnedrouter.errors import ProviderError, ProviderUnavailable
+from learnedrouter.errors import ProviderError, ProviderUnavailable, RequestError
 from learnedrouter.providers.base import NO_HEADERS, error_for_status, error_for_timeout, without_key
 from learnedrouter.providers.events import Event, chunks
 
@@ -115,5 +115,5 @@ def read_completion(content: bytes) -> Completion:
             usage=anthropic_messages.read_usage(body.get("usage")),
             body=body,
         )
-    except (ValueError, LookupError, TypeError, AttributeError) as error:
+    except (RequestError, ValueError, LookupError, TypeError, AttributeError) as error:
         raise ProviderUnavailable(f"the answer is no message ({type(error).__name__}: {error})") from error

@@ -2,7 +2,7 @@
 
 It stands in for all providers when no key is configured, so that deciding, fallback, cost and metrics can be tried, in
 the dialect of the provider that it stands in for. Its answers and token counts are made up from the request's size and
-mean nothing. To see a fallback, name a model in the prompt: ``[offline: fail deepseek-chat]`` makes that model answer 503.
+mean nothing. To see a fallback, name a model in the prompt: ``[offline: fail deepseek-v3]`` makes that model answer 503.
 """
 
 import re

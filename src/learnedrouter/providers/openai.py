@@ -15,7 +15,7 @@ from openai._types import RequestOptions  # what `post` takes has no public name
 
 from learnedrouter.chat import Chunk, Completion, Dialect
 from learnedrouter.dialects import openai_chat
-from learnedrouter.errors import ProviderError, ProviderUnavailable
+from learnedrouter.errors import ProviderError, ProviderUnavailable, RequestError
 from learnedrouter.providers.base import NO_HEADERS, error_for_status, error_for_timeout, without_key
 from learnedrouter.providers.events import Event, chunks
 
@@ -112,5 +112,5 @@ def read_completion(content: bytes) -> Completion:
             usage=openai_chat.read_usage(body.get("usage")),
             body=body,
         )
-    except (ValueError, LookupError, TypeError, AttributeError) as error:
+    except (RequestError, ValueError, LookupError, TypeError, AttributeError) as error:
         raise ProviderUnavailable(f"the answer is no chat completion ({type(error).__name__}: {error})") from error

@@ -4,6 +4,7 @@ import json
 import re
 from collections.abc import Mapping
 from decimal import Decimal
+from math import isinf
 from typing import Any
 
 from starlette.requests import Request
@@ -56,10 +57,10 @@ def parse_object(body: bytes) -> dict[str, Any]:
     Raises
     ------
     RequestError
-        It is not UTF-8, not JSON, no object, or holds half a surrogate pair, which no provider takes.
+        It is not UTF-8, not JSON, no object, or holds what no provider takes: a number beyond a double, or half a surrogate pair.
     """
     try:
-        value = json.loads(body.decode("utf-8"), parse_constant=_no_constant)
+        value = json.loads(body.decode("utf-8"), parse_constant=_no_constant, parse_float=_finite)
         if _SURROGATE.search(body):
             json.dumps(value, ensure_ascii=False).encode()
     except UnicodeEncodeError:
@@ -75,6 +76,13 @@ def parse_object(body: bytes) -> dict[str, Any]:
 
 def _no_constant(name: str) -> None:
     raise ValueError(f"{name} is no JSON")
+
+
+def _finite(number: str) -> float:
+    """Return a number that JSON can say again: of ``1e999`` a float makes infinity."""
+    if isinf(value := float(number)):
+        raise ValueError(f"{number} is beyond what a double can hold")
+    return value
 
 
 def json_response(content: Mapping[str, Any], status: int = 200, headers: Mapping[str, str] | None = None) -> Response:

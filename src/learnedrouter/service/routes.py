@@ -5,6 +5,7 @@ import os
 from dataclasses import replace
 from typing import Annotated
 
+import structlog
 from fastapi import APIRouter, Depends, Query
 from sqlalchemy.exc import SQLAlchemyError
 from starlette.requests import Request
@@ -57,7 +58,8 @@ async def explain(identity: str, state: State) -> Response:
         try:
             event = await asyncio.to_thread(state.ledger.find, identity)
         except SQLAlchemyError as error:
-            raise NotReady(f"request {identity!r}: the ledger cannot be read just now ({error})") from error
+            structlog.get_logger("learnedrouter").error("the ledger cannot be read", error=str(error.__cause__ or error))
+            raise NotReady(f"request {identity!r}: the ledger cannot be read just now") from error
     if event is None:
         where = "in the ledger" if state.ledger else f"among the newest {state.settings.explained_requests:,} of this process"
         raise RequestError(f"request {identity!r}: not known; it is not {where}", field="id", status=404)

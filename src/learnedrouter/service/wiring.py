@@ -137,6 +137,7 @@ def _routed_model(settings: Settings, tier: str, name: str) -> RoutedModel:
         max_output_tokens=model.max_output_tokens,
         timeout_seconds=model.timeout_seconds,
         params=tuple(model.params.items()),
+        limit_name=settings.providers[model.provider].limit_name,
     )
     dialect = Dialect(settings.providers[model.provider].kind)
     return RoutedModel(link, settings.price(name), model.context_window, model.supports, dialect)

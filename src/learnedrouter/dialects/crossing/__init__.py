@@ -2,7 +2,7 @@
 
 Only a crossing converts; what stays in its dialect goes through as it is. Three rules hold in both directions:
 
-- what changes the answer and has no counterpart is refused by name, before any call; a field never heard of too;
+- what changes the answer and has no counterpart is refused by name, before any call; a top-level field never heard of too;
 - what says only how the answer is to be made (caching, storing, priority, effort) is left behind;
 - what is a provider's own and worthless to any other (thinking and its signatures) is left behind.
 """

@@ -211,7 +211,7 @@ def _tool(tool: Mapping[str, Any], field: str) -> dict[str, Any]:
     if description := optional(tool, "description", str, f"{field}.description"):
         function["description"] = description
     function["parameters"] = required(tool, "input_schema", dict, f"{field}.input_schema")
-    if optional(tool, "strict", bool, f"{field}.strict"):
+    if optional(tool, "strict", bool, f"{field}.strict") and is_strict(function["parameters"]):
         function["strict"] = True
     return {"type": "function", "function": function}
 

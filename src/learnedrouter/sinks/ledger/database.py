@@ -5,6 +5,7 @@ transactions that begin where we say.
 """
 
 import os
+import re
 import sqlite3
 import time
 from pathlib import Path
@@ -81,6 +82,11 @@ def _write_ahead(connection: sqlite3.Connection, lock_seconds: float) -> None:
             if error.sqlite_errorcode & 0xFF != sqlite3.SQLITE_BUSY or time.monotonic() > ends:
                 raise
             time.sleep(_BUSY_PAUSE_SECONDS)
+
+
+def without_password(address: str) -> str:
+    """Return a database's address as errors may show it."""
+    return re.sub(r"(://[^:/]*):.*@", r"\1:***@", address)
 
 
 def existing(url: str) -> Engine:
