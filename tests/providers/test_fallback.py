@@ -193,6 +193,57 @@ def test_a_breaker_lets_the_model_back_in() -> None:
     assert asyncio.run(ask()) == ["b", "b", "a"]
 
 
+def test_one_request_at_a_time_tries_a_model_that_failed() -> None:
+    """A model that hangs costs one request its timeout, not all that come meanwhile; the next may try again."""
+    calls: list[str] = []
+
+    async def server(request: httpx2.Request) -> httpx2.Response:
+        calls.append("a" if b"upstream-a" in request.content else "b")
+        if calls[-1] == "b":
+            return OK
+        if len(calls) > 2:
+            await asyncio.sleep(0.05)
+        return status(500)
+
+    async def ask() -> list[list[str]]:
+        provider = OpenAIProvider("k", "https://p.test", client(server))
+        chain = FallbackChain({"one": provider}, failures=1, recovery_seconds=0.05)
+        links = [link("a"), link("b")]
+        await chain.complete(REQUEST, links, deadline_seconds=5)
+        await asyncio.sleep(0.1)
+        crowd = await asyncio.gather(*(chain.complete(REQUEST, links, deadline_seconds=5) for _ in range(4)))
+        await asyncio.sleep(0.1)
+        return [outcomes(served) for served in (*crowd, await chain.complete(REQUEST, links, deadline_seconds=5))]
+
+    *crowd, later = asyncio.run(ask())
+
+    assert sorted(crowd) == [["a:circuit_open", "b:ok"]] * 3 + [["a:unavailable", "b:ok"]]
+    assert later == ["a:unavailable", "b:ok"]
+
+
+def test_callers_that_hang_up_do_not_keep_a_dead_model_alive() -> None:
+    """They say nothing of its health, so they do not make its failures undone either."""
+
+    async def ask() -> list[str]:
+        async def server(request: httpx2.Request) -> httpx2.Response:
+            if b"upstream-a" in request.content and b"slow" in request.content:
+                await asyncio.sleep(30)
+            return status(500) if b"upstream-a" in request.content else OK
+
+        provider = OpenAIProvider("k", "https://p.test", client(server))
+        chain = FallbackChain({"one": provider}, failures=2, recovery_seconds=30)
+        links = [link("a"), link("b")]
+        await chain.complete(REQUEST, links, deadline_seconds=5)
+        slow = read_request({"messages": [{"role": "user", "content": "slow"}]})
+        leaving = asyncio.create_task(chain.complete(slow, links, deadline_seconds=60))
+        await asyncio.sleep(0.05)
+        leaving.cancel()
+        await chain.complete(REQUEST, links, deadline_seconds=5)
+        return outcomes(await chain.complete(REQUEST, links, deadline_seconds=5))
+
+    assert asyncio.run(ask()) == ["a:circuit_open", "b:ok"]
+
+
 @pytest.mark.parametrize("code", [400, 401, 404])
 def test_refusals_do_not_open_the_breaker(code: int) -> None:
     """A caller's broken requests must not take a healthy model away from everybody else."""

@@ -3,20 +3,20 @@
 Which failures make another model take over is `trying`'s to say. A streamed answer holds back its first events until
 one carries content: until then another model can take over without the caller's noticing, after it never.
 
-A breaker opens after `failures` failures in a row that fall back, and lets a request through again after
+A breaker opens after `failures` failures in a row that fall back, and lets one request at a time through again after
 `recovery_seconds`: a dead model costs its timeout once in that time, not once a request.
 """
 
 import asyncio
 import time
 from collections.abc import AsyncGenerator, AsyncIterator, Mapping, Sequence
-from contextlib import aclosing
+from contextlib import aclosing, asynccontextmanager
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
 
 from purgatory import AsyncCircuitBreakerFactory
-from purgatory.domain.model import HALF_OPENED, OPENED
+from purgatory.domain.model import HALF_OPENED, OPENED, OpenedState
 
 from learnedrouter.chat import ChatRequest, Chunk, Completion, ModelRef
 from learnedrouter.dialects.crossing import StreamCrossing, answer_for, stream_for
@@ -104,9 +104,9 @@ class FallbackChain:
         self._breakers = AsyncCircuitBreakerFactory(
             default_threshold=failures,
             default_ttl=recovery_seconds,
-            # A caller that hung up, or a request that is refused, says nothing about the model's health.
-            exclude=[ProviderDenied, ProviderRejected, RequestError, asyncio.CancelledError, GeneratorExit],
+            exclude=[ProviderDenied, ProviderRejected],  # who refuses a request is well
         )
+        self._on_trial: set[ModelRef] = set()
 
     async def complete(
         self,
@@ -180,6 +180,34 @@ class FallbackChain:
         lapsed = breaker.state == OPENED and time.time() > (breaker.opened_at or 0) + self._recovery_seconds
         return str(HALF_OPENED if lapsed else breaker.state)
 
+    @asynccontextmanager
+    async def _behind_breaker(self, ref: ModelRef) -> AsyncIterator[None]:
+        """Call a model within the block; what comes of it is its breaker's to know.
+
+        While one request tries whether a model is well again, others are turned away. A caller that hung up, or a request that
+        cannot be written, says nothing about the model's health.
+        """
+        trial = await self.breaker_state(ref) == HALF_OPENED
+        if trial and ref in self._on_trial:
+            raise OpenedState(str(ref))
+        if trial:
+            self._on_trial.add(ref)
+        try:
+            breaker = await self._breakers.get_breaker(str(ref))
+            await breaker.__aenter__()
+            try:
+                yield
+            except (RequestError, asyncio.CancelledError, GeneratorExit):
+                raise
+            except BaseException as error:
+                await breaker.__aexit__(type(error), error, error.__traceback__)
+                raise
+            else:
+                await breaker.__aexit__(None, None, None)
+        finally:
+            if trial:
+                self._on_trial.discard(ref)
+
     async def aclose(self) -> None:
         """Close every provider."""
         for provider in self._providers.values():
@@ -188,7 +216,7 @@ class FallbackChain:
     async def _ask(self, request: ChatRequest, link: Link, timeout_seconds: float, bill: Bill) -> tuple[Completion, Adjusted]:
         provider = self._providers[link.ref.provider]
         headers = carried_headers(request.headers, request.dialect, provider.dialect)
-        async with await self._breakers.get_breaker(str(link.ref)):
+        async with self._behind_breaker(link.ref):
             body, adjusted = write_body(request, link, provider.dialect)
             try:
                 async with asyncio.timeout(timeout_seconds):  # the SDK's own limit holds for one read, not for the whole
@@ -221,7 +249,7 @@ class FallbackChain:
     ) -> AsyncGenerator[_Crossed, None]:
         """Yield a provider's stream as its caller gets it; all that can go wrong with it happens inside the breaker."""
         dialect, content, ends = self._providers[link.ref.provider].dialect, False, time.monotonic() + timeout_seconds
-        async with aclosing(source), await self._breakers.get_breaker(str(link.ref)):
+        async with aclosing(source), self._behind_breaker(link.ref):
             while True:
                 chunk = await _next(source, self._idle_seconds if content else ends - time.monotonic())
                 if chunk is None:
