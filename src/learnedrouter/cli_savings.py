@@ -124,7 +124,8 @@ def _show_quality(found: "Savings", settings: "Settings") -> None:
     if tested:
         rates = ", ".join(f"{tested[key]:.1%} {told}" for key, told in _RATES.items() if tested.get(key) is not None)
         print(
-            f"Measured when {tested['artifact']} was trained, on {tested['rows']:,} rows that it had not seen: {rates}; "
+            f"Measured of {tested['artifact']} at the threshold {tested['threshold']}, on {tested['rows']:,} rows that it had not "
+            f"seen: {rates}; "
             f"it decided {tested['decided']:,} of these requests."
         )
     else:
@@ -155,7 +156,14 @@ def _evaluation(artifact: Path, decided: dict[str, int]) -> dict[str, Any] | Non
     rates = {key: manifest.metrics.get(key) for key in _RATES}
     if None in rates.values():
         return None
-    return {"artifact": manifest.name, "rows": manifest.data.get("test", 0), "decided": decided.get(manifest.name, 0), **rates}
+    judged_at = manifest.threshold.get("judged_at", manifest.threshold["value"])
+    return {
+        "artifact": manifest.name,
+        "threshold": judged_at,
+        "rows": manifest.data.get("test", 0),
+        "decided": decided.get(manifest.name, 0),
+        **rates,
+    }
 
 
 def _savings_json(found: "Savings", rate: Decimal) -> dict[str, Any]:

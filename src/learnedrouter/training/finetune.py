@@ -48,7 +48,7 @@ class Recipe:
 
     epochs: int = 3
     batch: int = 32
-    encoder_rate: float = 6e-5
+    encoder_rate: float = 1.2e-4
     layer_rate: float = 2e-3
     warm_up: float = 0.1
     smoothing: float = 0.1
