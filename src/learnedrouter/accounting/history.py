@@ -42,7 +42,7 @@ _UNREAD, _UNREAD_EMBEDDED = "whose ask was not captured", "of whose ask only the
 _NEEDS_TEXT = 'another artefact reads the asks themselves, which `[ledger] capture = "text"` alone keeps'
 
 _UNFAMILIAR = "unfamiliar"
-_KEPT = frozenset({"forced_tier", "forced_model", "conversation"})
+_KEPT = frozenset({"forced_tier", "forced_model", "conversation", "budget"})
 
 Fresh = tuple[int, Sequence[float]]
 """A tier, and the sufficiency of all tiers."""

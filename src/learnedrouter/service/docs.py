@@ -13,7 +13,7 @@ ERRORS: dict[int | str, dict[str, Any]] = {
     422: {"description": "No model of the allowed tiers can serve the request."},
     429: {"description": "Every provider's rate limit is reached, or a budget does not cover the request."},
     502: {"description": "No model answered."},
-    503: {"description": "The classifier is still being loaded, or every circuit breaker is open."},
+    503: {"description": "The classifier is being loaded or has too much to do, every circuit breaker is open, or the database is away."},
     504: {"description": "No model answered in time."},
 }
 
