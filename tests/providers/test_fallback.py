@@ -16,6 +16,10 @@ from tests.wire import Handler, chat_completion, client, message
 
 REQUEST = read_request({"messages": [{"role": "user", "content": "2+2?"}]})
 OK = httpx2.Response(200, json=chat_completion())
+_CHUNK = (
+    '{"id": "c", "object": "chat.completion.chunk", "created": 1, "model": "m", "choices": [{"index": 0, "delta": {"content": "four"}}]}'
+)
+EVENTS = httpx2.Response(200, text=f"data: {_CHUNK}\n\n" * 3 + "data: [DONE]\n\n", headers={"content-type": "text/event-stream"})
 
 
 def link(model: str, provider: str = "one", timeout_seconds: float = 5.0) -> Link:
@@ -219,6 +223,24 @@ def test_one_request_at_a_time_tries_a_model_that_failed() -> None:
 
     assert sorted(crowd) == [["a:circuit_open", "b:ok"]] * 3 + [["a:unavailable", "b:ok"]]
     assert later == ["a:unavailable", "b:ok"]
+
+
+def test_a_stream_that_has_begun_lets_others_in() -> None:
+    """A model that failed and now streams is well: nobody waits for the end of the stream to ask it, too."""
+    answers = [status(500), EVENTS, EVENTS]
+
+    async def ask() -> list[str]:
+        provider = OpenAIProvider("k", "https://p.test", client(lambda _: answers.pop(0)))
+        chain = FallbackChain({"one": provider}, failures=1, recovery_seconds=0.05)
+        with pytest.raises(NoModelAnswered):
+            await chain.complete(REQUEST, [link("a")], deadline_seconds=5)
+        await asyncio.sleep(0.1)
+        streams = [await chain.stream(REQUEST, [link("a")], deadline_seconds=5) for _ in range(2)]
+        for stream in streams:
+            await stream.rest.aclose()
+        return [attempt.outcome for stream in streams for attempt in stream.attempts]
+
+    assert asyncio.run(ask()) == ["ok", "ok"]
 
 
 def test_callers_that_hang_up_do_not_keep_a_dead_model_alive() -> None:

@@ -184,8 +184,8 @@ class FallbackChain:
     async def _behind_breaker(self, ref: ModelRef) -> AsyncIterator[None]:
         """Call a model within the block; what comes of it is its breaker's to know.
 
-        While one request tries whether a model is well again, others are turned away. A caller that hung up, or a request that
-        cannot be written, says nothing about the model's health.
+        While one request tries whether a model is well again, others are turned away, until it answers. A caller that hung up, or
+        a request that cannot be written, says nothing about the model's health.
         """
         trial = await self.breaker_state(ref) == HALF_OPENED
         if trial and ref in self._on_trial:
@@ -257,6 +257,8 @@ class FallbackChain:
                 if error := read_error(chunk, dialect):
                     raise error_for_status(error[0], error[1], {})
                 content = content or carries_content(chunk, dialect)
+                if content:
+                    self._on_trial.discard(link.ref)  # it answers: others need not wait for the end
                 yield crossing.feed(chunk), content
             yield crossing.finish(), True
 
