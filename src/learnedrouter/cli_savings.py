@@ -156,10 +156,9 @@ def _evaluation(artifact: Path, decided: dict[str, int]) -> dict[str, Any] | Non
     rates = {key: manifest.metrics.get(key) for key in _RATES}
     if None in rates.values():
         return None
-    judged_at = manifest.threshold.get("judged_at", manifest.threshold["value"])
     return {
         "artifact": manifest.name,
-        "threshold": judged_at,
+        "threshold": manifest.judged_at,
         "rows": manifest.data.get("test", 0),
         "decided": decided.get(manifest.name, 0),
         **rates,

@@ -187,8 +187,9 @@ class Gate:
         try:
             verdict = await self._clerk.reserve(Reserve(id, claims, amount, None, _expiry_us(), counted=False))
         except BudgetsUnavailable:
-            hold.estimated += amount if self._unavailable == "open" else 0
-            return self._unavailable == "open"
+            if opened := self._unavailable == "open":
+                hold.estimated += amount
+            return opened
         if verdict.reserved is not None:
             hold.reserved += verdict.reserved
             hold.estimated += verdict.reserved

@@ -102,6 +102,11 @@ class Manifest:
         """Whether there is a static stage before the encoder."""
         return f"{FIRST}/{ENCODER}/encoder.json" in self.files
 
+    @property
+    def judged_at(self) -> float:
+        """The threshold at which the routing figures among `metrics` were taken: the first one, whatever was solved since."""
+        return float(self.threshold.get("judged_at", self.threshold["value"]))
+
 
 def libraries() -> dict[str, str]:
     """Return the installed versions of the libraries that a head depends on."""

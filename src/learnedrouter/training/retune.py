@@ -34,14 +34,13 @@ def write_threshold(folder: Path, threshold: Mapping[str, Any], fingerprints: np
     """
     manifest = artifact.read_manifest(folder)
     artifact.verify(folder, manifest)
-    judged_at = manifest.threshold.get("judged_at", manifest.threshold["value"])
-    said = {**threshold, "judged_at": judged_at}
+    said = {**threshold, "judged_at": manifest.judged_at}
     with artifact.staged(folder) as stage:
         for name in manifest.files:
             (stage / name).parent.mkdir(parents=True, exist_ok=True)
             shutil.copy2(folder / name, stage / name)
         np.save(stage / artifact.TUNED, np.unique(np.concatenate([artifact.load_tuned(folder), fingerprints])))
         card = (stage / artifact.CARD).read_text(encoding="utf-8")
-        line = f"- **Threshold**: {said['value']} ({said['solved_for']}; the figures below on routing were taken at {judged_at})"
+        line = f"- **Threshold**: {said['value']} ({said['solved_for']}; the figures below on routing were taken at {manifest.judged_at})"
         (stage / artifact.CARD).write_text(_LINE.sub(lambda _: line, card, count=1), encoding="utf-8")
         return artifact.reseal(stage, manifest, said)
