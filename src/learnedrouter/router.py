@@ -255,6 +255,9 @@ class Router:
         except asyncio.CancelledError:
             recorder.unanswered(DISCONNECTED, trail)
             raise
+        except Exception:  # ours, and still a request that reserved money and may have cost some
+            recorder.unanswered("internal_error", trail)
+            raise
 
     def _able(self, request: ChatRequest, options: RouteOptions, allowed: range) -> tuple[list[RoutedModel], dict[int, Refusal]]:
         """Return the models of the allowed tiers that can serve `request`, and by tier why others cannot."""

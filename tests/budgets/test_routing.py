@@ -14,13 +14,17 @@ import pytest
 
 from learnedrouter.budgets.opening import standing
 from learnedrouter.chat import Caller, ChatRequest
+from learnedrouter.classifier import artifact
+from learnedrouter.classifier.worker import ClassifierWorker
 from learnedrouter.config import AnswerSettings, BudgetSettings, LedgerSettings, PriceSettings, Settings
+from learnedrouter.conversations import ConversationMode, Conversations
 from learnedrouter.dialects.openai_chat import read_request
 from learnedrouter.errors import BudgetExceeded, RequestError
 from learnedrouter.events import RoutedCompletion
 from learnedrouter.planning import RouteOptions
-from learnedrouter.router import RoutingFailed
-from learnedrouter.service.wiring import make_router
+from learnedrouter.providers.fallback import FallbackChain
+from learnedrouter.router import Limits, Router, RoutingFailed
+from learnedrouter.service.wiring import make_gate, make_models, make_router
 
 EASY = "translate to French: good morning"
 
@@ -258,6 +262,26 @@ def test_a_database_that_cannot_be_used(priced: Settings, tmp_path: Path, unavai
     events = route(priced, [budget("1")], (ask(EASY), BULK), (ask(EASY), BULK), ledger=broken, budgets_unavailable=unavailable)
 
     assert [event.outcome for event in events] == [outcome] * 2
+
+
+def test_a_fault_of_ours_reserves_nothing_for_ever(priced: Settings) -> None:
+    """A request that ends by a bug leaves its event like any other, and its money is given back."""
+    limit, events = budget("1"), Events()
+    gate = make_gate(priced.model_copy(update={"budgets": (limit,)}))
+    assert gate
+    unheard_of = FallbackChain({}, failures=5, recovery_seconds=1)  # no model's provider is among them
+    worker, conversations = ClassifierWorker(artifact.load(priced.artifact)), Conversations(ConversationMode.OFF)
+    router = Router(worker, make_models(priced), unheard_of, [events, gate], Limits(5, 40), conversations, gate)
+
+    async def fail() -> None:
+        with pytest.raises(KeyError):
+            await router.route(ask(EASY), BULK)
+        await router.aclose()
+
+    asyncio.run(fail())
+
+    assert [event.outcome for event in events] == ["internal_error"]
+    assert balances(priced, limit) == {"global-day": (Decimal(0), Decimal(0))}
 
 
 def test_without_budgets_there_is_nothing(priced: Settings) -> None:

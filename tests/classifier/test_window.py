@@ -5,6 +5,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from tokenizers import Tokenizer
+from tokenizers.models import BPE
+from tokenizers.pre_tokenizers import ByteLevel
+from tokenizers.trainers import BpeTrainer
 
 from learnedrouter.classifier.window import TokenWindow
 from tests.conftest import ROOT
@@ -21,17 +24,16 @@ def tokenizer() -> Tokenizer:
 
 
 def expected(text: str, size: int) -> list[int]:
-    """The window by its definition: tokenise everything, keep as much of either end as fits."""
+    """The window by its definition: tokenise everything, keep as much of either end as fits, the tail from where a word begins."""
     whole = tokenizer().encode(text)
     if len(whole) <= size:
         return whole.ids
-    spans = tokenizer().encode(text, add_special_tokens=False).offsets
-    for kept in range(size - 2, 1, -1):
-        head, tail = kept // 2, kept - kept // 2
-        cut = tokenizer().encode(f"{text[: spans[head - 1][1]]}\n{text[spans[-tail][0] :]}")
-        if len(cut) <= size:
-            return cut.ids
-    return []
+    found = tokenizer().encode(text, add_special_tokens=False)
+    head, begins = (size - 2) // 2, len(found) - ((size - 2) - (size - 2) // 2)
+    while begins < len(found) and found.word_ids[begins] == found.word_ids[begins - 1]:
+        begins += 1
+    tail = text[found.offsets[begins][0] :] if begins < len(found) else ""
+    return tokenizer().encode(f"{text[: found.offsets[head - 1][1]]}\n{tail}").ids
 
 
 @given(st.lists(WORDS, min_size=1, max_size=400).map(" ".join), st.sampled_from([16, 32]))
@@ -40,7 +42,33 @@ def test_a_long_text_is_read_as_if_all_of_it_had_been_tokenised(text: str, size:
     ((ids,), (length,)) = TokenWindow(tokenizer(), size).read([text])
 
     assert ids == expected(text, size)
+    assert ids == tokenizer().encode(TokenWindow(tokenizer(), size).shorten(text)).ids
     assert (length > size) == (len(tokenizer().encode(text)) > size)
+
+
+@pytest.fixture(scope="module")
+def byte_pairs() -> Tokenizer:
+    """A tokenizer that cuts a word by all of it, and that white space is tokens to."""
+    found = Tokenizer(BPE())
+    found.pre_tokenizer = ByteLevel()
+    found.train([str(ROOT / "README.md")], BpeTrainer(vocab_size=900, show_progress=False, initial_alphabet=ByteLevel.alphabet()))
+    return found
+
+
+@pytest.mark.parametrize("begin", range(0, 4_000, 397))
+def test_a_tokenizer_that_sees_more_than_a_word_reads_the_shortened_text_anew(begin: int, byte_pairs: Tokenizer) -> None:
+    """At the seam it may find other tokens than those that stood there: what is read is what training shortened."""
+    text = (ROOT / "README.md").read_text(encoding="utf-8")[begin : begin + 3_000]
+    window = TokenWindow(byte_pairs, 64)
+
+    ((ids,), (length,)) = window.read([text])
+
+    shorter = window.shorten(text)
+    head, tail = shorter.split("\n")[0], shorter.rsplit("\n", 1)[1]
+    assert ids == byte_pairs.encode(shorter).ids
+    assert text.startswith(head)
+    assert text.endswith(tail)
+    assert 60 <= len(ids) <= 64 < length
 
 
 @pytest.mark.parametrize("text", ["", " ", "word " * 3_000, "x" * 9_000, "你好" * 2_000, "\n" * 5_000, " " * 5_000 + "end"])
