@@ -6,6 +6,7 @@ from typing import Any, NoReturn
 from learnedrouter.chat import ChatRequest, Completion, Dialect
 
 INVALID_STRUCTURE, EMPTY, TRUNCATED = "invalid_structure", "empty", "truncated"
+SHORTCOMINGS = frozenset({INVALID_STRUCTURE, EMPTY, TRUNCATED})
 
 
 def shortcoming(request: ChatRequest, completion: Completion, *, clamped: bool = False) -> str | None:

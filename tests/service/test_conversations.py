@@ -89,6 +89,18 @@ def test_an_answer_that_falls_short_goes_to_the_next_model_up(service: Running, 
     assert float(event.cost_usd) == pytest.approx((10 * 1 + 3 * 2 + 10 * 1 + 3 * 4) / 1e6)
 
 
+def test_an_escalated_decision_keeps_its_reason_where_the_answer_falls_short(service: Running) -> None:
+    """The metric tells why the decision went up; that another model was asked after an answer is told beside it."""
+    headers = {"x-learnedrouter-min-tier": "standard"}
+    answer = ask_for_structure(service, "openai", "translate to French: good morning [[oai-hasty: say]] [[ant-hasty: say 8]]", **headers)
+    with service.http() as http:
+        metrics = http.get("/metrics").text
+
+    assert answer.headers["x-learnedrouter-reason"].endswith("min_tier,empty")
+    assert 'learnedrouter_escalations_total{from="bulk",reason="min_tier",to="standard"} 1.0' in metrics
+    assert 'learnedrouter_decision_reasons_total{reason="empty"}' in metrics
+
+
 def test_where_nobody_stands_above_the_answer_is_let_pass(service: Running) -> None:
     """A checked answer is no reason to give none."""
     answer = ask_for_structure(service, "openai", "[[oai-1: say seven]]", **{"x-learnedrouter-max-tier": "bulk"})

@@ -1,5 +1,6 @@
 """What was decided: the mix of tiers, how sure the classifier was, and why the tier is another than the predicted one."""
 
+from learnedrouter.checking import SHORTCOMINGS
 from learnedrouter.events import RoutedCompletion
 from learnedrouter.sinks.meters.base import Meters
 
@@ -27,7 +28,8 @@ class DecisionMeters:
         for reason in decision.reasons:
             self._reasons(reason).inc()
         if decision.escalated:
-            self._escalations(decision.predicted_tier, decision.tier, decision.reasons[-1]).inc()
+            decided = next(reason for reason in reversed(decision.reasons) if reason not in SHORTCOMINGS)  # those came after an answer
+            self._escalations(decision.predicted_tier, decision.tier, decided).inc()
         if decision.truncated:
             self._cut().inc()
         self._confidence(decision.tier).observe(decision.confidence)
