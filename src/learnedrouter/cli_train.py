@@ -38,7 +38,7 @@ def train(
     finetune: Annotated[bool, typer.Option("--finetune", help="Fine-tune the encoder on the data first; takes minutes an epoch.")] = False,
     epochs: Annotated[int, typer.Option(help="Passes over the data when fine-tuning.")] = 3,
     max_tokens: MaxTokens = DEFAULT_MAX_TOKENS,
-    precision: Annotated[str, typer.Option(help="Of the compiled encoder: fp32 or int8.")] = "fp32",
+    precision: Annotated[str, typer.Option(help="Of a compiled transformer: fp32 or int8; token vectors are int8 anyway.")] = "fp32",
     seed: Seed = 0,
     cache: Cache = DEFAULT_CACHE,
     backend: Annotated[str, typer.Option(help="Where joblib runs tasks: threading, loky, dask or ray.")] = "threading",

@@ -45,7 +45,7 @@ class EncoderSpec:
     max_tokens
         What it reads of a text, special tokens included; of a longer one, the head and the tail.
     precision
-        ``fp32`` or ``int8``; of a static one, ``fp16`` or ``int8``.
+        ``fp32`` or ``int8``; of a static one, always ``int8``.
     """
 
     kind: Kind

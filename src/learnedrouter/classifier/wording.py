@@ -45,10 +45,11 @@ class Wording:
     Parameters
     ----------
     weights : (BUCKETS, n_classes)
+        In half precision, once loaded.
     offset : (n_classes,)
     """
 
-    weights: FloatArray
+    weights: npt.NDArray[np.floating]
     offset: FloatArray
 
     def opinions(self, asks: Sequence[Ask]) -> FloatArray:
@@ -56,11 +57,11 @@ class Wording:
         logits = np.tile(self.offset, (len(asks), 1))
         for row, ask in enumerate(asks):
             if len(found := marks(ask.reading)):
-                logits[row] += self.weights[found].sum(axis=0) / np.sqrt(len(found))
+                logits[row] += self.weights[found].sum(axis=0, dtype=np.float32) / np.sqrt(len(found))
         return log_shares(logits)
 
     def save(self, path: Path) -> None:
-        """Write it as plain arrays; in half precision, as it is."""
+        """Write it as plain arrays; the weights fit into half precision."""
         np.savez_compressed(path, weights=self.weights.astype(np.float16), offset=self.offset)
 
     @classmethod
@@ -74,7 +75,7 @@ class Wording:
         """
         try:
             with np.load(path, allow_pickle=False) as stored:
-                weights, offset = stored["weights"].astype(np.float32), stored["offset"].astype(np.float32)
+                weights, offset = stored["weights"].astype(np.float16), stored["offset"].astype(np.float32)
         except Exception as error:  # a damaged archive raises whatever its bytes happen to mean
             raise ArtifactError(f"{path}: not what a wording is saved as ({type(error).__name__}: {error})") from error
         if offset.ndim != 1 or weights.shape != (BUCKETS, len(offset)) or not (np.isfinite(weights).all() and np.isfinite(offset).all()):

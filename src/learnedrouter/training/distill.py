@@ -30,7 +30,7 @@ from learnedrouter.classifier.onnx import OnnxEncoder
 from learnedrouter.classifier.static import WEIGHTS, StaticEncoder
 from learnedrouter.classifier.window import TokenWindow, special_tokens
 from learnedrouter.errors import InputError
-from learnedrouter.training.compile import Precision, compile_onnx
+from learnedrouter.training.compile import compile_onnx
 from learnedrouter.training.embed import Progress, has_fast_tokenizer, plain_tokenizer, weights_hash
 from learnedrouter.training.finetune import Recipe, rate
 from learnedrouter.training.kept import kept
@@ -162,20 +162,18 @@ def _thinned(ids: IntArray, share: float, rng: np.random.Generator) -> IntArray:
     return left if len(left) else ids
 
 
-def compile_static(tokens: TokenVectors, source: str, folder: Path, precision: Precision) -> StaticEncoder:
-    """Write token vectors as a static encoder into `folder`, and return it loaded; what is no int8 is kept in half precision.
+def compile_static(tokens: TokenVectors, source: str, folder: Path) -> StaticEncoder:
+    """Write token vectors as a static encoder into `folder`, and return it loaded; they are kept as int8.
 
-    One scale serves all vectors of an int8 encoder, so it cancels out where their mean is brought to unit length.
+    One scale serves all vectors, so it cancels out where their mean is brought to unit length. In half precision they took twice
+    the room and longer to add up, for the same macro-F1 (validation: .7021, and .7023 as int8).
     """
     folder.mkdir(parents=True, exist_ok=True)
     described = json.loads(tokens.tokenizer.to_str()) | {"post_processor": None}  # no special tokens: they would count in every mean
     (folder / "tokenizer.json").write_text(json.dumps(described, ensure_ascii=False), encoding="utf-8")
-    if precision == "int8":
-        kept = np.rint(tokens.vectors * (127 / np.abs(tokens.vectors).max())).astype(np.int8)
-    else:
-        kept = tokens.vectors.astype(np.float16)
+    kept = np.rint(tokens.vectors * (127 / np.abs(tokens.vectors).max())).astype(np.int8)
     save_file({"embeddings": kept}, folder / WEIGHTS)
     described_for_model2vec = {"model_type": "model2vec", "architectures": ["StaticModel"], "normalize": True, "max_length": MAX_TOKENS}
     (folder / "config.json").write_text(json.dumps(described_for_model2vec) + "\n", encoding="utf-8")
-    EncoderSpec("static", source, tokens.vectors.shape[1], MAX_TOKENS, "int8" if precision == "int8" else "fp16").save(folder)
+    EncoderSpec("static", source, tokens.vectors.shape[1], MAX_TOKENS, "int8").save(folder)
     return StaticEncoder(folder)

@@ -55,7 +55,7 @@ class TrainingPlan:
     max_tokens
         What the encoder reads of an ask; a longer one keeps its head and its tail.
     precision
-        Of the compiled encoder's weights.
+        Of a compiled transformer's weights; token vectors are always int8.
     recipe
         How to fine-tune the encoder first; with 0 epochs, not at all. A static encoder alone is distilled from the encoder as it
         is: the transformer's fine-tuning is worth a point of its macro-F1, and hundreds of times the work.

@@ -38,7 +38,7 @@ class Making:
     source
         The name of the encoder that all begins with.
     precision
-        Of the compiled weights.
+        Of a compiled transformer's weights.
     seed
         Of everything random.
     cache
@@ -116,7 +116,7 @@ def static_stage(making: Making, folder: Path, model: SentenceTransformer, recip
     tokens = distill(model, making.source, making.cache, making.progress)
     if recipe.epochs:
         tokens = tune(tokens, [ask.reading for ask in train.asks], train.classes, recipe, making.seed, making.cache, making.progress)
-    encoder = compile_static(tokens, making.source, folder / ENCODER, making.precision)
+    encoder = compile_static(tokens, making.source, folder / ENCODER)
     return _compiled_stage(making, folder, encoder, f"a static distillation, its token vectors tuned for {recipe.epochs} epochs")
 
 
