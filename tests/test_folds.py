@@ -32,7 +32,7 @@ def test_patterns_beat_labels_where_some_requests_are_hopeless(tmp_path: Path, e
     features = np.hstack([vectors, structural(asks)])
     needed = (scores[:, 0] < 0.5).astype(np.intp)
     fitted, judged = np.arange(300) % 2 == 0, np.arange(300) % 2 == 1
-    head = fit_by_folds(Sample(features[fitted], needed[fitted]), [str(n) for n in range(150)], vectors.shape[1], 0)
+    head = fit_by_folds(Sample(features[fitted], needed[fitted], [str(n) for n in range(150)]), vectors.shape[1], 0).head
     expected = head.predict_proba(features[judged]) @ label_scores(2)
     by_labels = curve(expected[:, 1] - expected[:, 0], scores[judged, 0], scores[judged, 1])
 
@@ -60,4 +60,4 @@ def test_too_few_rows_for_the_folds_are_refused(tmp_path: Path, embedding_cache:
 def test_a_class_of_fewer_rows_than_folds_is_refused() -> None:
     """It could not be both fitted and judged."""
     with pytest.raises(InputError, match="a class has 2 of the 10 rows, expected at least 3"):
-        fit_by_folds(Sample(np.zeros((10, 5), dtype=np.float32), np.array([0] * 8 + [1] * 2)), list("abcdefghij"), 3, 0)
+        fit_by_folds(Sample(np.zeros((10, 5), dtype=np.float32), np.array([0] * 8 + [1] * 2), list("abcdefghij")), 3, 0)

@@ -57,8 +57,9 @@ def test_training_on_labels_is_the_sum_of_its_steps(small_data: Path, classifier
         for name, part in asks.items()
     }
 
-    fitted_on = Sample(np.hstack([original, structural(asks["train"]), learned.opinions]), needed["train"])
-    head, _ = fit(fitted_on, Sample(served["validation"], needed["validation"]), 384, 0, quiet)
+    groups = {name: [row.group for row in part] for name, part in parts.items()}
+    fitted_on = Sample(np.hstack([original, structural(asks["train"]), learned.opinions]), needed["train"], groups["train"])
+    head = fit(fitted_on, Sample(served["validation"], needed["validation"], groups["validation"]), 384, 0, quiet).head
 
     expected = head.predict_proba(served["test"]) @ label_scores(4)
     np.testing.assert_allclose(classifier.assess(asks["test"]).sufficiency, expected, atol=1e-6)
@@ -146,6 +147,18 @@ def test_a_masked_token_teaches_nothing(masked: float, learned: bool, tmp_path: 
     moved = (vectors - before).abs().max(dim=1).values
     assert bool(moved[alpha] > 1e-6) == learned
     assert moved[begin] > 1e-6
+
+
+def test_lower_layers_move_less(tmp_path: Path) -> None:
+    """The embeddings lie below all layers, and where a layer passes on next to none of its rate, stay as they are; the layer does not."""
+    model = load_model(str(make_model(tmp_path, "alpha beta gamma delta")), 32)
+    before = {name: parameter.detach().clone() for name, parameter in model.named_parameters()}
+
+    fine_tune(model, ["alpha beta", "gamma delta"] * 8, np.array([0, 1] * 8), Recipe(epochs=2, layer_decay=1e-9), 0, quiet)
+
+    moved = {name: (parameter - before[name]).abs().max().item() for name, parameter in model.named_parameters()}
+    assert max(change for name, change in moved.items() if ".embeddings." in name) < 1e-6
+    assert max(change for name, change in moved.items() if ".layer.0." in name) > 1e-5
 
 
 def test_rows_that_were_trained_on_are_not_evaluated_on(small_data: Path, artifact_folder: Path) -> None:

@@ -19,7 +19,7 @@ def sample(classes: int, rows: int, seed: int) -> Sample:
     known = np.arange(rows) % classes
     vectors = rng.standard_normal((rows, 8)) + np.eye(classes, 8)[known]
     vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
-    return Sample(np.hstack([vectors, 50 + 20 * rng.standard_normal((rows, 3))]).astype(np.float32), known)
+    return Sample(np.hstack([vectors, 50 + 20 * rng.standard_normal((rows, 3))]).astype(np.float32), known, [str(n) for n in range(rows)])
 
 
 @pytest.mark.parametrize("classes", [2, 3, 5])
@@ -27,7 +27,7 @@ def sample(classes: int, rows: int, seed: int) -> Sample:
 def test_a_folded_head_gives_the_same_probabilities(classes: int, by_folds: bool) -> None:
     """Of two classes or more, calibrated on rows of their own or by folds."""
     train, other = sample(classes, 90, 0), sample(classes, 60, 1)
-    head = fit_by_folds(train, [str(n) for n in range(90)], 8, 0) if by_folds else fit(train, other, 8, 0, quiet)[0]
+    head = (fit_by_folds(train, 8, 0) if by_folds else fit(train, other, 8, 0, quiet)).head
 
     folded = fold(head)
 

@@ -19,6 +19,9 @@ from learnedrouter.errors import ArtifactError
 HEAD, FOLDED = "head.joblib", "head.npz"
 """File names of a head: as scikit-learn's, and folded."""
 
+EMBEDDING = "embedding"
+"""What a pipeline calls those columns of its input that are not scaled but weighted."""
+
 PARITY = 1e-5
 """How far a folded head's probabilities may lie from its pipeline's: single precision, over a few hundred columns."""
 
@@ -90,7 +93,8 @@ def fold(head: Any) -> FoldedHead | None:
         columns, regression = (step for _, step in pipeline.steps)
         (_, _, plain), (_, scaler, _) = columns.transformers_
         passed = int(plain.stop)
-        scale = np.concatenate([np.ones(passed), 1 / np.asarray(scaler.scale_, dtype=np.float64)])
+        weight = (columns.transformer_weights or {}).get(EMBEDDING, 1.0)
+        scale = np.concatenate([np.full(passed, weight), 1 / np.asarray(scaler.scale_, dtype=np.float64)])
         mean = np.concatenate([np.zeros(passed), np.asarray(scaler.mean_, dtype=np.float64)])
         weights, offset = np.asarray(regression.coef_, dtype=np.float64).T, np.asarray(regression.intercept_, dtype=np.float64)
         if weights.shape[1] == 1:  # of two classes scikit-learn keeps one column; its temperature takes the other as the negative

@@ -127,9 +127,12 @@ class TierClassifier:
         weight
             Of the first stage's; see `pool`.
         """
-        probabilities = pool(first, last.probabilities, weight)
+        return self.holding(last, pool(first, last.probabilities, weight))
+
+    def holding(self, assessment: Assessment, probabilities: npt.NDArray[np.float64]) -> Assessment:
+        """Return `assessment` with these probabilities, ``(n, n_classes)``, in place of its own."""
         by_tier = needed(probabilities, self.class_scores, self.accept)
-        return replace(last, sufficiency=probabilities @ self.class_scores, probabilities=probabilities, needed=by_tier)
+        return replace(assessment, sufficiency=probabilities @ self.class_scores, probabilities=probabilities, needed=by_tier)
 
     def _assess_with(self, encoder: Encoder, head: Head, asks: Sequence[Ask], glance: Glance) -> Assessment:
         """Return what one encoder and its head hold of `asks`."""

@@ -22,7 +22,7 @@ from learnedrouter.training.dataset import LabelledRow
 from learnedrouter.training.embed import DEFAULT_MAX_TOKENS, Progress, embed_readings, load_model
 from learnedrouter.training.evaluate import Figure, bootstrap, macro_f1
 from learnedrouter.training.examples import Labels
-from learnedrouter.training.fit import make_head
+from learnedrouter.training.fit import TRIED, Regularisation, make_head
 
 GROUPS: Mapping[str, tuple[str, ...]] = {
     "length": ("log_characters", "log_lines", "log_last_line"),
@@ -35,8 +35,8 @@ GROUPS: Mapping[str, tuple[str, ...]] = {
 """Features that stand for one thing, and are left out together."""
 
 
-TRIED_C = (1.0, 3.0, 10.0)
-"""Of `fit.INVERSE_REGULARISATION`, those that frozen embeddings may want."""
+_FROZEN = tuple(tried for tried in TRIED if tried.embedding_weight > 1)
+"""What frozen embeddings may want."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -200,11 +200,11 @@ def _measure(truth: IntArray, own: IntArray, other: IntArray | None = None) -> C
 def _best(
     inside: FloatArray, classes: IntArray, outside: FloatArray, truth: IntArray, dimension: int, seed: int
 ) -> tuple[npt.NDArray[np.float64], float]:
-    """Return the probabilities, and their log loss, of the C that suits the features best: fewer want another."""
+    """Return the probabilities, and their log loss, of the regularisation that suits the features best: fewer want another."""
     tried = []
     with threadpool_limits(1):
-        for value in TRIED_C:
-            head = make_head(dimension, value, seed)
+        for tried_with in _FROZEN:
+            head = make_head(dimension, tried_with, seed)
             if dimension == inside.shape[1]:
                 head = head[-1:]  # nothing is left to scale
             probabilities = head.fit(inside, classes).predict_proba(outside)
@@ -219,7 +219,7 @@ def _out_of_fold(held: Embedded, names: Sequence[str], step: str, folds: int, pr
     with threadpool_limits(1):
         for done, (fitted, judged) in enumerate(splitter.split(held.features, groups=names), 1):
             inside, outside = _with_words(held, fitted, judged, seed, progress)
-            head = make_head(held.dimension, _OUT_OF_FOLD_C, seed).fit(inside, held.needed[fitted])
+            head = make_head(held.dimension, _OUT_OF_FOLD, seed).fit(inside, held.needed[fitted])
             predicted[judged] = head.predict(outside)
             progress(f"leaving out {step}", done, folds)
     return predicted
@@ -233,5 +233,5 @@ def _with_words(held: Embedded, fitted: IntArray, judged: IntArray, seed: int, p
     return np.hstack([held.features[fitted], learned.opinions]), np.hstack([held.features[judged], told])
 
 
-_OUT_OF_FOLD_C = 3.0
-"""The C that the shipped data's frozen embeddings want; the same for all folds, so that only what is left out differs."""
+_OUT_OF_FOLD = Regularisation(0.03, 8.0)
+"""What the shipped data's frozen embeddings want; the same for all folds, so that only what is left out differs."""

@@ -91,11 +91,10 @@ At its threshold; quality is the mean score of the answers.
 
 
 def _compiled(figures: Mapping[str, Any]) -> str:
-    told = f"{figures['compiled']}. Macro-F1 on the validation rows {figures['validation_macro_f1']:.3f}"
-    if "parity" not in figures:
-        return told
-    before = f"{figures['validation_macro_f1_before_compiling']:.3f} before compiling"
-    return f"{told}, {before};\n  smallest cosine to the original there {figures['parity']:.5f}"
+    fitted = f"head fitted on the {figures['head_fitted_on']} rows"
+    judged = ", judged by folds" if figures["head_fitted_on"] == "validation" else ""
+    told = f"{figures['compiled']}; {fitted}. Macro-F1 on the validation rows{judged} {figures['validation_macro_f1']:.3f}"
+    return f"{told};\n  smallest cosine to the original there {figures['parity']:.5f}" if "parity" in figures else told
 
 
 def _cascade(cascade: Mapping[str, Any]) -> str:

@@ -3,14 +3,17 @@
 A linear layer over the embedding predicts the class; its loss is sent back through the whole encoder. The layer itself is
 thrown away: the head is fitted afterwards, on the tuned embeddings, as on any other encoder's.
 
-Source of the recipe: Sun et al. 2019, "How to Fine-Tune BERT for Text Classification?" (learning rate, few epochs, linear
-warm-up and decay). Label smoothing: Szegedy et al. 2016, section 7. In place of dropout, whose masks take a quarter of the time
-to draw, some tokens of each text are masked (Devlin et al. 2019, section 3.1), so that no single word decides.
+Source of the recipe: Sun et al. 2019, "How to Fine-Tune BERT for Text Classification?" (few epochs, linear warm-up and decay, and
+lower rates for lower layers, section 5.3.3: these know the language, and need not forget it). Label smoothing: Szegedy et al. 2016,
+section 7. In place of dropout, whose masks take a quarter of the time to draw, some tokens of each text are masked (Devlin et al.
+2019, section 3.1), so that no single word decides.
 """
 
 import math
+import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
@@ -36,6 +39,8 @@ class Recipe:
         Rows a step.
     encoder_rate, layer_rate
         Peak learning rates of the encoder (a static one is its token vectors), and of the linear layer over it.
+    layer_decay
+        What each layer's rate is multiplied by, to have that of the layer below.
     warm_up
         Share of the steps over which the rates rise.
     smoothing
@@ -48,8 +53,9 @@ class Recipe:
 
     epochs: int = 3
     batch: int = 32
-    encoder_rate: float = 1.2e-4
+    encoder_rate: float = 1.5e-4
     layer_rate: float = 2e-3
+    layer_decay: float = 0.85
     warm_up: float = 0.1
     smoothing: float = 0.1
     masked: float = 0.1
@@ -73,7 +79,7 @@ def fine_tune(model: SentenceTransformer, texts: Sequence[str], classes: IntArra
     torch.manual_seed(seed)
     layer = torch.nn.Linear(model.get_embedding_dimension() or 0, int(classes.max()) + 1)
     optimizer = torch.optim.AdamW(
-        [{"params": model.parameters(), "lr": recipe.encoder_rate}, {"params": layer.parameters(), "lr": recipe.layer_rate}],
+        [*_by_layer(model, recipe), {"params": layer.parameters(), "lr": recipe.layer_rate}],
         weight_decay=0.01,
         fused=True,
     )
@@ -95,6 +101,19 @@ def fine_tune(model: SentenceTransformer, texts: Sequence[str], classes: IntArra
             optimizer.step()
             schedule.step()
             progress("fine-tuning", done, steps)
+
+
+def _by_layer(model: SentenceTransformer, recipe: Recipe) -> list[dict[str, Any]]:
+    """Return the parameters of `model` with their rates: the highest layer's, and what follows it, have the recipe's."""
+    numbered = [(re.search(r"\.layers?\.(\d+)\.", name), parameter) for name, parameter in model.named_parameters()]
+    layers = 1 + max((int(found[1]) for found, _ in numbered if found), default=-1)
+    by_depth: dict[int, list[torch.nn.Parameter]] = {}
+    depth = layers  # of the embeddings, which come first: below all layers
+    for found, parameter in numbered:
+        if found:
+            depth = layers - 1 - int(found[1])
+        by_depth.setdefault(depth, []).append(parameter)
+    return [{"params": own, "lr": recipe.encoder_rate * recipe.layer_decay**depth} for depth, own in by_depth.items()]
 
 
 def _masked(model: SentenceTransformer, texts: Sequence[str], share: float) -> dict[str, torch.Tensor]:

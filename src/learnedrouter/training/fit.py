@@ -2,26 +2,29 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 from sklearn.calibration import CalibratedClassifierCV
-from sklearn.compose import make_column_transformer
+from sklearn.compose import ColumnTransformer
 from sklearn.frozen import FrozenEstimator
 from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import log_loss
-from sklearn.model_selection import GridSearchCV, StratifiedGroupKFold
+from sklearn.model_selection import StratifiedGroupKFold, cross_val_predict
 from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import StandardScaler
 from threadpoolctl import threadpool_limits
 
 from learnedrouter.classifier.features import FloatArray, IntArray
+from learnedrouter.classifier.folded import EMBEDDING
 from learnedrouter.classifier.model import Head
 from learnedrouter.errors import InputError
 from learnedrouter.training.embed import Progress
 from learnedrouter.training.parallel import run
+from learnedrouter.training.patterns import FloatMatrix
 
-INVERSE_REGULARISATION = (0.03, 0.1, 0.3, 1.0, 3.0, 10.0)
-"""Values of C that are tried: frozen embeddings want 1 to 10, those of an encoder that was tuned on the rows a tenth of that."""
+_Fold = tuple[IntArray, IntArray]
+"""The rows inside and outside of a fold."""
 
 INNER_FOLDS = 3
 """Folds of `fit_by_folds`; more give C and temperature no better, and cost as much again."""
@@ -37,34 +40,90 @@ class Sample:
         Embeddings joined with structural features and with what the words say.
     classes : (n,)
         Class of each row.
+    groups : (n,)
+        Rows of one group stay in one fold.
     """
 
     features: FloatArray
     classes: IntArray
+    groups: Sequence[str]
 
 
-def make_head(dimension: int, inverse_regularisation: float, seed: int) -> Pipeline:
-    """Return an unfitted head: embeddings as they are, what stands beside them scaled, multinomial logistic regression.
+@dataclass(frozen=True, slots=True)
+class Regularisation:
+    """How strongly a head is held back.
+
+    Parameters
+    ----------
+    inverse
+        C: the less, the stronger.
+    embedding_weight
+        What embeddings are multiplied by. Their columns are small beside scaled features, so with a weight of 1 most of the strength
+        falls on them; an encoder that has not seen the rows deserves to be believed more than that.
+    """
+
+    inverse: float
+    embedding_weight: float = 1.0
+
+
+TRIED = tuple(Regularisation(inverse) for inverse in (0.003, 0.01, 0.1, 1.0)) + tuple(
+    Regularisation(inverse, 8.0) for inverse in (0.003, 0.01, 0.03, 0.1)
+)
+"""What is tried. An encoder that was tuned on the rows wants the first of them."""
+
+
+@dataclass(frozen=True, slots=True)
+class Fitted:
+    """A calibrated head.
+
+    Parameters
+    ----------
+    head
+        The head.
+    regularisation
+        What was chosen for it.
+    fitted_on
+        The rows that it was fitted on.
+    held_out : (n, n_classes)
+        What it holds of the validation rows; where it was fitted on these, what heads hold that were fitted without a row's fold.
+    """
+
+    head: Head
+    regularisation: Regularisation
+    fitted_on: Literal["training", "validation"]
+    held_out: FloatMatrix
+
+
+def make_head(dimension: int, regularisation: Regularisation, seed: int) -> Pipeline:
+    """Return an unfitted head: embeddings weighted, what stands beside them scaled, multinomial logistic regression.
 
     Parameters
     ----------
     dimension
         Columns of the embedding; all others follow it.
     """
-    scale = make_column_transformer(("passthrough", slice(0, dimension)), (StandardScaler(), slice(dimension, None)))
-    return make_pipeline(scale, LogisticRegression(C=inverse_regularisation, max_iter=2_000, random_state=seed))
+    scale = ColumnTransformer(
+        [(EMBEDDING, "passthrough", slice(0, dimension)), ("beside", StandardScaler(), slice(dimension, None))],
+        transformer_weights={EMBEDDING: regularisation.embedding_weight},
+    )
+    return make_pipeline(scale, LogisticRegression(C=regularisation.inverse, max_iter=2_000, random_state=seed))
 
 
-def fit(train: Sample, validation: Sample, dimension: int, seed: int, progress: Progress) -> tuple[Head, float]:
-    """Return a calibrated head, and the C that was chosen for it.
+def fit(train: Sample, validation: Sample, dimension: int, seed: int, progress: Progress, *, seen: bool = False) -> Fitted:
+    """Return a calibrated head.
 
-    C, and the one temperature that calibrates the probabilities (Guo et al. 2017, section 4.2), are chosen by log loss on
-    the validation rows: a fine-tuned encoder has seen the training rows, so folds of those would flatter.
+    Its regularisation, and the one temperature that calibrates the probabilities (Guo et al. 2017, section 4.2), are chosen by
+    log loss on the validation rows.
+
+    An encoder that was tuned on the training rows has pulled them apart as it will never pull new ones, and a head that is fitted on
+    them believes it too much. So a head is fitted on the validation rows as well, judged by folds, and the better one is taken.
 
     Parameters
     ----------
     dimension
         Columns of the embedding.
+    seen
+        Whether the encoder was tuned on the training rows.
 
     Raises
     ------
@@ -72,27 +131,22 @@ def fit(train: Sample, validation: Sample, dimension: int, seed: int, progress: 
         A class is missing among the training or the validation rows.
     """
     _refuse_missing_classes(train, validation)
-    with threadpool_limits(1):  # matrices this small are multiplied faster by one thread than by several
-        tried = run(_candidate, (train, validation), (make_head(dimension, value, seed) for value in INVERSE_REGULARISATION))
-        candidates = []
-        for value, candidate in zip(INVERSE_REGULARISATION, tried, strict=True):
-            candidates.append((*candidate, value))
-            progress("choosing C", len(candidates), len(INVERSE_REGULARISATION))
-        _, head, best = min(candidates, key=lambda candidate: candidate[0])
-        calibrated = CalibratedClassifierCV(FrozenEstimator(head), method="temperature")
-        calibrated.fit(validation.features, validation.classes)
-    return calibrated, best
+    found = _fit_on_train(train, validation, dimension, seed, progress)
+    if not seen or np.bincount(validation.classes).min() < INNER_FOLDS:
+        return found
+    progress("fitting on validation rows", 0, 1)
+    other = fit_by_folds(validation, dimension, seed)
+    progress("fitting on validation rows", 1, 1)
+    return min(found, other, key=lambda fitted: _loss(validation, fitted.held_out))
 
 
-def fit_by_folds(train: Sample, groups: Sequence[str], dimension: int, seed: int) -> Head:
-    """Return a calibrated head where there are no validation rows: C and temperature come from folds of the training rows.
+def fit_by_folds(rows: Sample, dimension: int, seed: int) -> Fitted:
+    """Return a calibrated head that needs no rows beside those that it is fitted on: regularisation and temperature come from their folds.
 
     Only for an encoder that has not seen those rows.
 
     Parameters
     ----------
-    groups : (n,)
-        Rows of one group stay in one fold.
     dimension
         Columns of the embedding.
 
@@ -101,23 +155,45 @@ def fit_by_folds(train: Sample, groups: Sequence[str], dimension: int, seed: int
     InputError
         There are fewer rows of a class than folds.
     """
-    if (rarest := int(np.bincount(train.classes).min())) < INNER_FOLDS:
-        raise InputError(
-            f"too few rows to train on: a class has {rarest} of the {len(train.classes)} rows, expected at least {INNER_FOLDS}"
-        )
-    splitter = StratifiedGroupKFold(INNER_FOLDS, shuffle=True, random_state=seed)
-    folds = list(splitter.split(train.features, train.classes, groups))
+    if (rarest := int(np.bincount(rows.classes).min())) < INNER_FOLDS:
+        raise InputError(f"too few rows to train on: a class has {rarest} of the {len(rows.classes)} rows, expected at least {INNER_FOLDS}")
+    folds = list(StratifiedGroupKFold(INNER_FOLDS, shuffle=True, random_state=seed).split(rows.features, rows.classes, rows.groups))
+    with threadpool_limits(1):  # matrices this small are multiplied faster by one thread than by several
+        losses = [_loss(rows, _by_folds(rows, dimension, tried, seed, folds, "predict_proba")) for tried in TRIED]
+        best = TRIED[int(np.argmin(losses))]
+        head = CalibratedClassifierCV(make_head(dimension, best, seed), method="temperature", cv=folds, ensemble=False)
+        head.fit(rows.features, rows.classes)
+        logits = _by_folds(rows, dimension, best, seed, folds, "decision_function")
+    (calibrated,) = head.calibrated_classifiers_
+    (temperature,) = calibrated.calibrators
+    return Fitted(head, best, "validation", _whole(temperature.predict(logits)))
+
+
+def _by_folds(rows: Sample, dimension: int, tried: Regularisation, seed: int, folds: list[_Fold], method: str) -> FloatMatrix:
+    """Return what heads that were fitted without a row's fold give for it."""
+    head = make_head(dimension, tried, seed)
+    found: FloatMatrix = cross_val_predict(head, rows.features, rows.classes, cv=folds, method=method)
+    return found
+
+
+def _fit_on_train(train: Sample, validation: Sample, dimension: int, seed: int, progress: Progress) -> Fitted:
     with threadpool_limits(1):
-        search = GridSearchCV(
-            make_head(dimension, 1.0, seed),
-            {"logisticregression__C": INVERSE_REGULARISATION},
-            scoring="neg_log_loss",
-            cv=folds,
-            refit=False,
-        ).fit(train.features, train.classes)
-        best = make_head(dimension, search.best_params_["logisticregression__C"], seed)
-        head: Head = CalibratedClassifierCV(best, method="temperature", cv=folds, ensemble=False).fit(train.features, train.classes)
-    return head
+        tried = run(_candidate, (train, validation), (make_head(dimension, each, seed) for each in TRIED))
+        candidates = []
+        for regularisation, (loss, head) in zip(TRIED, tried, strict=True):
+            candidates.append((loss, head, regularisation))
+            progress("choosing C", len(candidates), len(TRIED))
+        _, head, best = min(candidates, key=lambda candidate: candidate[0])
+        calibrated = CalibratedClassifierCV(FrozenEstimator(head), method="temperature")
+        calibrated.fit(validation.features, validation.classes)
+    return Fitted(calibrated, best, "training", _whole(calibrated.predict_proba(validation.features)))
+
+
+def _whole(probabilities: FloatMatrix | FloatArray) -> FloatMatrix:
+    """Return probabilities that add up to 1 in double precision, too."""
+    shares = probabilities.astype(np.float64)
+    whole: FloatMatrix = shares / shares.sum(axis=1, keepdims=True)
+    return whole
 
 
 def _candidate(samples: tuple[Sample, Sample], head: Pipeline) -> tuple[float, Pipeline]:
@@ -125,7 +201,12 @@ def _candidate(samples: tuple[Sample, Sample], head: Pipeline) -> tuple[float, P
     train, validation = samples
     with threadpool_limits(1):  # on a worker, too
         head.fit(train.features, train.classes)
-    return float(log_loss(validation.classes, head.predict_proba(validation.features))), head
+    return _loss(validation, head.predict_proba(validation.features)), head
+
+
+def _loss(rows: Sample, probabilities: FloatMatrix | FloatArray) -> float:
+    """Return the log loss of probabilities, ``(n, n_classes)``."""
+    return float(log_loss(rows.classes, _whole(probabilities)))
 
 
 def _refuse_missing_classes(train: Sample, validation: Sample) -> None:

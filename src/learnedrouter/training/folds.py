@@ -78,7 +78,7 @@ def cross_validate(plan: FoldsPlan, progress: Progress) -> OutcomeReport:
             fold = examples(own, known)
             learned = wording.fit(fold.asks, fold.classes, fold.groups, plan.seed, progress)
             features = np.hstack([vectors[inside], structure[inside], learned.opinions])
-            head = fit_by_folds(Sample(features, fold.classes), fold.groups, vectors.shape[1], plan.seed)
+            head = fit_by_folds(Sample(features, fold.classes, fold.groups), vectors.shape[1], plan.seed).head
             told = opinions(learned.wording, [row.ask for row in _chosen(rows, outside.tolist())])
             sufficiency[outside] = head.predict_proba(np.hstack([vectors[outside], structure[outside], told])) @ known.class_scores
             progress("folds", done, plan.folds)

@@ -26,6 +26,7 @@ from learnedrouter.training.embed import DEFAULT_CACHE, DEFAULT_MAX_TOKENS, DEFA
 from learnedrouter.training.examples import Examples, Findings, Labels, Outcomes, Task
 from learnedrouter.training.finetune import FROZEN, Recipe, fine_tune
 from learnedrouter.training.parallel import THREADS, Workers, workers
+from learnedrouter.training.patterns import BoolMatrix, FloatMatrix
 from learnedrouter.training.stages import Making, Stage, borrowed_stage, static_stage, transformer_stage
 
 Shape = Literal["onnx", "static", "cascade"]
@@ -123,7 +124,7 @@ def train(plan: TrainingPlan, progress: Progress) -> Trained:
     task = plan.source.task()
     with workers(plan.workers):
         train_rows = task.parts["train"]
-        makers = _of_artifact(lent) if lent else _of_model(plan, task, progress)
+        makers = _of_artifact(lent, train_rows) if lent else _of_model(plan, task, progress)
         learned = wording.fit_once(train_rows.asks, train_rows.classes, train_rows.groups, plan.seed, plan.cache, progress)
         judged = task.parts["validation"].asks
         beside: dict[Split, FloatArray] = {
@@ -144,8 +145,10 @@ def train(plan: TrainingPlan, progress: Progress) -> Trained:
             )
             about: Mapping[str, Any] = {}
             if makers.first:
-                classifier, about = _with_first(makers.first, making, classifier, folder)
-            promise = _solve(classifier, task.parts["validation"])
+                classifier, about, believed = _with_first(makers.first, making, classifier, stage, folder)
+            else:
+                believed = classifier.holding(assess(classifier, judged), stage.held_out).believed
+            promise = _solve(believed, task.parts["validation"].acceptable)
             progress("evaluating", 0, 1)
             findings = task.judge(replace(classifier, threshold=promise["value"]), plan.seed)
             progress("evaluating", 1, 1)
@@ -172,32 +175,44 @@ def _of_model(plan: TrainingPlan, task: Task, progress: Progress) -> _Makers:
     static = partial(static_stage, model=model, recipe=plan.tokens)
     if plan.shape == "static":
         return _Makers(static, None)
-    return _Makers(partial(transformer_stage, model=model), static if plan.shape == "cascade" else None)
+    return _Makers(partial(transformer_stage, model=model, tuned=plan.recipe.epochs > 0), static if plan.shape == "cascade" else None)
 
 
-def _of_artifact(lent: Lender) -> _Makers:
+def _of_artifact(lent: Lender, train: Examples) -> _Makers:
     """Return makers of stages with the encoders of an artefact."""
-    first = partial(borrowed_stage, lender=lent.folder / artifact.FIRST) if lent.manifest.has_first else None
-    return _Makers(partial(borrowed_stage, lender=lent.folder), first)
+    tuned = bool(np.isin(train.fingerprints, artifact.load_seen(lent.folder)).any())
+    first = partial(borrowed_stage, lender=lent.folder / artifact.FIRST, tuned=tuned) if lent.manifest.has_first else None
+    return _Makers(partial(borrowed_stage, lender=lent.folder, tuned=tuned), first)
 
 
-def _with_first(maker: Maker, making: Making, classifier: TierClassifier, folder: Path) -> tuple[TierClassifier, Mapping[str, Any]]:
-    """Return the classifier with a static stage before it, and what the manifest says of that; without one where it does not pay."""
+def _with_first(
+    maker: Maker, making: Making, classifier: TierClassifier, stage: Stage, folder: Path
+) -> tuple[TierClassifier, Mapping[str, Any], FloatMatrix]:
+    """Put a static stage before the classifier, whose own is `stage`; leave it away where it does not pay.
+
+    Returns the classifier, what the manifest says of it, and what it believes of the validation rows, ``(n, n_tiers)``.
+    """
     part = folder / artifact.FIRST
     part.mkdir()
-    stage = maker(making, part)
-    tried = replace(classifier, first=FirstStage(stage.encoder, stage.head, 0.0))
+    static = maker(making, part)
+    tried = replace(classifier, first=FirstStage(static.encoder, static.head, 0.0))
     validation, test = making.task.parts["validation"], making.task.parts["test"]
-    first, last = _both(tried, validation)
+    first, last = (
+        tried.holding(assessment, held_out)
+        for assessment, held_out in zip(_both(tried, validation), (static.held_out, stage.held_out), strict=True)
+    )
     weight = cascade.weigh(first.probabilities, last.probabilities, validation.classes)
     found = _opinions(tried, validation, first, last, weight)
     try:
         switch = cascade.solve(found)
     except InfeasibleError as error:
         shutil.rmtree(part)
-        return classifier, {"feasible": False, "solved_for": str(error)}
+        return classifier, {"feasible": False, "solved_for": str(error)}, last.believed
     about = cascade.described(switch, weight, found, _opinions(tried, test, *_both(tried, test), weight))
-    return replace(classifier, first=FirstStage(stage.encoder, stage.head, switch, weight)), {**about, "static": dict(stage.figures)}
+    joined = tried.joined(first.probabilities, last, weight)
+    believed = np.where((first.surety >= switch)[:, None], first.believed, joined.believed)
+    cascaded = replace(classifier, first=FirstStage(static.encoder, static.head, switch, weight))
+    return cascaded, {**about, "static": dict(static.figures)}, believed
 
 
 def _both(classifier: TierClassifier, examples: Examples) -> tuple[Assessment, Assessment]:
@@ -249,10 +264,17 @@ def _encoder_shown(plan: TrainingPlan) -> str:
     return f"{plan.encoder}{f', fine-tuned on the training rows for {plan.recipe.epochs} epochs' if tuned else ''}"
 
 
-def _solve(classifier: TierClassifier, examples: Examples) -> dict[str, Any]:
-    """Return the threshold for the default promise; where that is infeasible, the highest threshold, and so it is said."""
-    believed = assess(classifier, examples.asks).believed
-    points = threshold.curve(believed, examples.acceptable, threshold.DEFAULT_CONFIDENCE)
+def _solve(believed: FloatMatrix, acceptable: BoolMatrix) -> dict[str, Any]:
+    """Return the threshold for the default promise; where that is infeasible, the highest threshold, and so it is said.
+
+    Parameters
+    ----------
+    believed : (n, n_tiers)
+        What the classifier believes of the validation rows.
+    acceptable : (n, n_tiers)
+        What is true of them.
+    """
+    points = threshold.curve(believed, acceptable, threshold.DEFAULT_CONFIDENCE)
     promise = f"under-route at most {threshold.DEFAULT_MAX_UNDER_ROUTE:.0%} with {threshold.DEFAULT_CONFIDENCE:.0%} confidence"
     try:
         point = threshold.solve(points, threshold.DEFAULT_MAX_UNDER_ROUTE)
@@ -260,7 +282,7 @@ def _solve(classifier: TierClassifier, examples: Examples) -> dict[str, Any]:
         return {"value": 1.0, "solved_for": f"{promise}: {error}", "feasible": False}
     return {
         "value": point.threshold,
-        "solved_for": f"{promise}, on {len(examples.asks)} validation rows",
+        "solved_for": f"{promise}, on {len(acceptable)} validation rows",
         "feasible": True,
         "under_route_bound": point.under_route_bound,
         "spared": point.spared,

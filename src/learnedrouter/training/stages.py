@@ -2,7 +2,7 @@
 
 import shutil
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +25,7 @@ from learnedrouter.training.evaluate import macro_f1
 from learnedrouter.training.examples import Task
 from learnedrouter.training.finetune import Recipe
 from learnedrouter.training.fit import Sample, fit
+from learnedrouter.training.patterns import FloatMatrix
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,20 +62,33 @@ class Making:
 
 @dataclass(frozen=True, slots=True)
 class Stage:
-    """An encoder and its head, as they will serve, and the figures of making them."""
+    """An encoder and its head, as they will serve.
+
+    Parameters
+    ----------
+    encoder, head
+        The parts.
+    held_out : (n, n_classes)
+        What is held of the validation rows without having been fitted on them; see `fit.Fitted`.
+    figures
+        Of making them.
+    """
 
     encoder: Encoder
     head: Head
+    held_out: FloatMatrix
     figures: Mapping[str, Any]
 
 
-def transformer_stage(making: Making, folder: Path, model: SentenceTransformer) -> Stage:
+def transformer_stage(making: Making, folder: Path, model: SentenceTransformer, *, tuned: bool) -> Stage:
     """Compile the model into `folder`, and fit its head on what sentence-transformers embeds; calibration is on the compiled encoder.
 
     Parameters
     ----------
     model
         Fine-tuned already where it shall be.
+    tuned
+        Whether it was, on the training rows.
 
     Raises
     ------
@@ -89,7 +103,6 @@ def transformer_stage(making: Making, folder: Path, model: SentenceTransformer) 
     if not uncompiled:
         readings = shortened(model, readings)
     embeddings = embed(Original(model), readings, making.cache, making.progress)
-    reference = _sample(making, "validation", embeddings[len(train.asks) :])
     served, _ = encoder.encode([ask.reading for ask in validation.asks])
     cosine = float(np.min(np.sum(served * embeddings[len(train.asks) :], axis=1)))
     if making.precision == "fp32" and cosine < MIN_COSINE:
@@ -97,11 +110,9 @@ def transformer_stage(making: Making, folder: Path, model: SentenceTransformer) 
             f"encoder {making.source!r}: compiled, it differs from the original (cosine {cosine:.5f}, expected {MIN_COSINE})"
         )
     fitted_on, calibrated_on = _sample(making, "train", embeddings[: len(train.asks)]), _sample(making, "validation", served)
-    stage = _fitted(making, folder, encoder, fitted_on, calibrated_on)
-    before = macro_f1(reference.classes, stage.head.predict_proba(reference.features).argmax(axis=1))
+    stage = _fitted(making, folder, encoder, fitted_on, calibrated_on, seen=tuned)
     how = f"not compiled, needs torch to serve ({uncompiled})" if uncompiled else f"compiled to ONNX in {making.precision}"
-    figures = {"precision": encoder.spec.precision, "compiled": how, "parity": cosine, "validation_macro_f1_before_compiling": before}
-    return Stage(encoder, stage.head, {**stage.figures, **figures})
+    return replace(stage, figures={**stage.figures, "precision": encoder.spec.precision, "compiled": how, "parity": cosine})
 
 
 def static_stage(making: Making, folder: Path, model: SentenceTransformer, recipe: Recipe) -> Stage:
@@ -120,31 +131,43 @@ def static_stage(making: Making, folder: Path, model: SentenceTransformer, recip
     return _compiled_stage(making, folder, encoder, f"a static distillation, its token vectors tuned for {recipe.epochs} epochs")
 
 
-def borrowed_stage(making: Making, folder: Path, lender: Path) -> Stage:
-    """Copy the compiled encoder that lies in `lender` into `folder`, and fit a head of its own."""
+def borrowed_stage(making: Making, folder: Path, lender: Path, *, tuned: bool) -> Stage:
+    """Copy the compiled encoder that lies in `lender` into `folder`, and fit a head of its own.
+
+    Parameters
+    ----------
+    tuned
+        Whether it may have been tuned on some of the training rows.
+    """
     shutil.copytree(lender / ENCODER, folder / ENCODER)
-    return _compiled_stage(making, folder, load_encoder(folder / ENCODER), "as it was compiled there")
+    return _compiled_stage(making, folder, load_encoder(folder / ENCODER), "as it was compiled there", seen=tuned)
 
 
-def _compiled_stage(making: Making, folder: Path, encoder: Encoder, how: str) -> Stage:
+def _compiled_stage(making: Making, folder: Path, encoder: Encoder, how: str, *, seen: bool = False) -> Stage:
     """Fit the head of an encoder that lies in `folder` as it will serve."""
     train, validation = making.task.parts["train"], making.task.parts["validation"]
     readings = [ask.reading for ask in (*train.asks, *validation.asks)]
     vectors = embed(Compiled(encoder, folder / ENCODER), readings, making.cache, making.progress)
     fitted_on = _sample(making, "train", vectors[: len(train.asks)])
     calibrated_on = _sample(making, "validation", vectors[len(train.asks) :])
-    stage = _fitted(making, folder, encoder, fitted_on, calibrated_on)
-    return Stage(encoder, stage.head, {**stage.figures, "precision": encoder.spec.precision, "compiled": how})
+    stage = _fitted(making, folder, encoder, fitted_on, calibrated_on, seen=seen)
+    return replace(stage, figures={**stage.figures, "precision": encoder.spec.precision, "compiled": how})
 
 
-def _fitted(making: Making, folder: Path, encoder: Encoder, train: Sample, validation: Sample) -> Stage:
+def _fitted(making: Making, folder: Path, encoder: Encoder, train: Sample, validation: Sample, *, seen: bool = False) -> Stage:
     """Fit the head, calibrate it on the validation rows as served, and write it to `folder`."""
-    head, inverse_regularisation = fit(train, validation, encoder.spec.dimension, making.seed, making.progress)
-    heads.save_head(head, folder)
+    fitted = fit(train, validation, encoder.spec.dimension, making.seed, making.progress, seen=seen)
+    heads.save_head(fitted.head, folder)
     serving: Head = FoldedHead.load(folder / FOLDED) if (folder / FOLDED).is_file() else heads.load_head(folder / HEAD)
-    found = macro_f1(validation.classes, serving.predict_proba(validation.features).argmax(axis=1))
-    return Stage(encoder, serving, {"validation_macro_f1": found, "C": inverse_regularisation})
+    figures = {
+        "validation_macro_f1": macro_f1(validation.classes, fitted.held_out.argmax(axis=1)),
+        "C": fitted.regularisation.inverse,
+        "embedding_weight": fitted.regularisation.embedding_weight,
+        "head_fitted_on": fitted.fitted_on,
+    }
+    return Stage(encoder, serving, fitted.held_out, figures)
 
 
 def _sample(making: Making, split: Split, embeddings: FloatArray) -> Sample:
-    return Sample(np.hstack([embeddings, making.beside[split]]), making.task.parts[split].classes)
+    part = making.task.parts[split]
+    return Sample(np.hstack([embeddings, making.beside[split]]), part.classes, part.groups)
