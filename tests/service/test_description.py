@@ -10,7 +10,7 @@ from hypothesis import HealthCheck, given
 from schemathesis.generation import GenerationMode
 
 from learnedrouter.config import Settings
-from tests.service.running import Running, running
+from tests.service.running import Running, chat, running
 
 WITH_INPUT = (
     ("POST", "/route"),
@@ -26,6 +26,19 @@ CASES = [(method, path, mode) for method, path in WITH_INPUT for mode in Generat
 def service(settings: Settings) -> Iterator[Running]:
     with running(settings, client_keys=()) as service:
         yield service
+
+
+def test_every_header_of_an_answer_is_described(service: Running) -> None:
+    """And every header that a caller may send."""
+    paths = httpx2.get(f"{service.url}/openapi.json").json()["paths"]
+    told = {"x-learnedrouter-max-tier": "bulk", "x-learnedrouter-tags": "a=b"}
+    answer = httpx2.post(f"{service.url}/v1/chat/completions", json=chat("2+2?", "auto"), headers=told)
+
+    described = paths["/v1/chat/completions"]["post"]
+    headers = {name for name in answer.headers if name.startswith("x-learnedrouter-")}
+    assert len(headers) >= 9
+    assert headers <= described["responses"]["200"]["headers"].keys()
+    assert told.keys() <= {parameter["name"] for parameter in described["parameters"]}
 
 
 @pytest.mark.parametrize(("method", "path", "mode"), CASES)

@@ -12,7 +12,7 @@ from learnedrouter.chat import ChatRequest
 from learnedrouter.dialects import anthropic_messages, openai_chat
 from learnedrouter.service import http
 from learnedrouter.service.direct import DirectRoute
-from learnedrouter.service.docs import CHAT_DOCS, COUNT_DOCS, ERRORS, MESSAGES_DOCS
+from learnedrouter.service.docs import CHAT_DOCS, COUNT_DOCS, ERRORS, MESSAGES_DOCS, ROUTED
 from learnedrouter.service.options import AUTO, TIER, caller_of, options_for
 from learnedrouter.service.state import ServiceState, State
 from learnedrouter.service.streaming import EventStream, dialect_frames, unless_disconnected
@@ -26,13 +26,13 @@ _KEPT_HEADERS = ("anthropic-beta",)
 """What a request may need beside its body; see `carried_headers`."""
 
 
-@router.post("/chat/completions", openapi_extra=CHAT_DOCS, summary="OpenAI's chat completions, routed")
+@router.post("/chat/completions", openapi_extra=CHAT_DOCS, responses=ROUTED, summary="OpenAI's chat completions, routed")
 async def chat_completions(request: Request, state: State) -> Response:
     """Answer in OpenAI's dialect; `model` is auto, tier:NAME, or the name of a configured model."""
     return await _answer(request, state, openai_chat.read_request)
 
 
-@router.post("/messages", openapi_extra=MESSAGES_DOCS, summary="Anthropic's messages, routed")
+@router.post("/messages", openapi_extra=MESSAGES_DOCS, responses=ROUTED, summary="Anthropic's messages, routed")
 async def messages(request: Request, state: State) -> Response:
     """Answer in Anthropic's dialect; `model` is auto, tier:NAME, or the name of a configured model."""
     return await _answer(request, state, anthropic_messages.read_request)

@@ -13,7 +13,7 @@ from starlette.responses import Response
 
 from learnedrouter.errors import RequestError
 from learnedrouter.service import http
-from learnedrouter.service.docs import ERRORS, ROUTE_DOCS
+from learnedrouter.service.docs import ROUTE_DOCS, ROUTED
 from learnedrouter.service.guard import require_key
 from learnedrouter.service.options import caller_of
 from learnedrouter.service.schemas import event_json, parse_route_request, plan_json, routed_json
@@ -27,7 +27,7 @@ router = APIRouter()
 @router.post(
     "/route",
     openapi_extra=ROUTE_DOCS,
-    responses=ERRORS,
+    responses=ROUTED,
     dependencies=[Depends(require_key)],
     summary="Route a request to the cheapest tier that will do",
 )
@@ -50,7 +50,7 @@ async def route(request: Request, state: State) -> Response:
     return http.json_response(routed_json(routed.event, routed.completion) | marks, headers=http.event_headers(routed.event))
 
 
-@router.get("/route/{identity}", responses=ERRORS, dependencies=[Depends(require_key)], summary="What became of a request, and why")
+@router.get("/route/{identity}", responses=ROUTED, dependencies=[Depends(require_key)], summary="What became of a request, and why")
 async def explain(identity: str, state: State) -> Response:
     """Tell the whole decision of a request: one of the newest, or one that the ledger keeps."""
     event = state.recent.get(identity)
