@@ -58,12 +58,12 @@ _IN_DIALECTS: dict[str, dict[str, Any]] = {
 }
 
 
-def _asked(schemas: dict[str, dict[str, Any]]) -> dict[str, Any]:
-    return {"parameters": [{"name": f"{PREFIX}{name}", "in": "header", "schema": schema} for name, schema in schemas.items()]}
-
-
-def _body(schema: dict[str, Any]) -> dict[str, Any]:
-    return {"requestBody": {"required": True, "content": {"application/json": {"schema": schema}}}}
+def _request(body: dict[str, Any], headers: dict[str, dict[str, Any]]) -> dict[str, Any]:
+    """Return what is said of a request, from the schemas of its body and its headers."""
+    return {
+        "requestBody": {"required": True, "content": {"application/json": {"schema": body}}},
+        "parameters": [{"name": f"{PREFIX}{name}", "in": "header", "schema": schema} for name, schema in headers.items()],
+    }
 
 
 def _dialect_schema(required: tuple[str, ...], roles: tuple[str, ...], **properties: dict[str, Any]) -> dict[str, Any]:
@@ -84,11 +84,9 @@ _LIMIT = {"type": "integer", "minimum": 1}
 _SYSTEM = {"anyOf": [{"type": "string"}, {"type": "array", "items": {"type": "object"}}]}
 _OPENAI_ROLES, _ANTHROPIC_ROLES = ("system", "developer", "user", "assistant", "tool"), ("user", "assistant")
 
-ROUTE_DOCS = _body(RouteRequest.model_json_schema()) | _asked(_ON_EVERY)
-CHAT_DOCS = _body(_dialect_schema(("messages",), _OPENAI_ROLES, max_completion_tokens=_LIMIT, response_format={"type": "object"})) | _asked(
-    _ON_EVERY | _IN_DIALECTS
-)
-MESSAGES_DOCS = _body(_dialect_schema(("messages", "max_tokens"), _ANTHROPIC_ROLES, max_tokens=_LIMIT, system=_SYSTEM)) | _asked(
-    _ON_EVERY | _IN_DIALECTS
-)
-COUNT_DOCS = _body(_dialect_schema(("messages",), _ANTHROPIC_ROLES, system=_SYSTEM)) | _asked(_ON_EVERY | _IN_DIALECTS)
+_CHAT = _dialect_schema(("messages",), _OPENAI_ROLES, max_completion_tokens=_LIMIT, response_format={"type": "object"})
+_MESSAGES = _dialect_schema(("messages", "max_tokens"), _ANTHROPIC_ROLES, max_tokens=_LIMIT, system=_SYSTEM)
+_COUNT = _dialect_schema(("messages",), _ANTHROPIC_ROLES, system=_SYSTEM)
+
+ROUTE_DOCS = _request(RouteRequest.model_json_schema(), _ON_EVERY)
+CHAT_DOCS, MESSAGES_DOCS, COUNT_DOCS = (_request(body, _ON_EVERY | _IN_DIALECTS) for body in (_CHAT, _MESSAGES, _COUNT))
