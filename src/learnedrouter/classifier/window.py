@@ -88,10 +88,11 @@ class TokenWindow:
     def _window(self, text: str, ends: _Ends) -> list[int]:
         if ends.length <= self.max_tokens:
             return [*self._before, *ends.head.ids, *self._after]
-        if self._splices:  # what tokenising the two parts anew would give, in a third of the time
-            head, tail = self._halves(ends, self.max_tokens - self._specials)
+        head, tail = self._halves(ends, self.max_tokens - self._specials)
+        if self._splices and not self._may_part_a_letter(ends.head.ids[head]):
+            # what tokenising the two parts anew would give, in a third of the time
             return [*self._before, *ends.head.ids[:head], *(ends.tail.ids[-tail:] if tail else ()), *self._after]
-        ids: list[int] = self._joined(text, ends)[1].ids
+        ids: list[int] = self._joined(text, self._ends(text, self._with_places))[1].ids
         return ids
 
     def _joined(self, text: str, ends: _Ends) -> tuple[str, Encoding]:
@@ -114,6 +115,10 @@ class TokenWindow:
     def _continues(self, token: int) -> bool:
         """Return whether a token of WordPiece stands within a word."""
         return str(self._tokenizer.id_to_token(token)).startswith(self._tokenizer.model.continuing_subword_prefix)
+
+    def _may_part_a_letter(self, token: int) -> bool:
+        """Return whether a token of WordPiece may stand within a letter, as one of several that a Korean syllable is taken apart into."""
+        return self._continues(token) and not str(self._tokenizer.id_to_token(token)).isascii()
 
     def _ends(self, text: str, tokenize: _Tokenize) -> _Ends:
         head, tail = text[: self._end], text[-self._end :]
