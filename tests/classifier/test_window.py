@@ -10,6 +10,8 @@ from tokenizers.pre_tokenizers import ByteLevel
 from tokenizers.trainers import BpeTrainer
 
 from learnedrouter.classifier.window import TokenWindow
+from learnedrouter.tiers import DEFAULT_LADDER
+from learnedrouter.training import dataset
 from tests.conftest import ROOT
 
 TOKENIZER = ROOT / "models/default/encoder/tokenizer.json"
@@ -48,6 +50,16 @@ def test_a_long_text_is_read_as_if_all_of_it_had_been_tokenised(text: str, size:
     assert ids == expected(text, size)
     assert ids == tokenizer().encode(TokenWindow(tokenizer(), size).shorten(text)).ids
     assert (length > size) == (len(tokenizer().encode(text)) > size)
+
+
+def test_serving_reads_of_every_validation_request_what_training_read() -> None:
+    """Training shortens the text, serving puts tokens together: in whatever language, that is the same."""
+    texts = [row.ask.reading for row in dataset.load([ROOT / "data/validation.jsonl"], DEFAULT_LADDER)]
+    window, whole = TokenWindow(tokenizer(), 128), tokenizer()
+
+    found, _ = window.read(texts)
+
+    assert found == [encoding.ids for encoding in whole.encode_batch([window.shorten(text) for text in texts])]
 
 
 @pytest.fixture(scope="module")
