@@ -52,6 +52,16 @@ def test_leaving_out_what_tells_the_tier_costs() -> None:
     assert found["length"].log_loss > found["nothing"].log_loss
 
 
+def test_an_embedding_by_itself_is_weighted_as_it_is_in_company() -> None:
+    """Where it tells all there is to tell, nothing is lost with everything beside it."""
+    features, needed = noise(600), np.arange(600) // 5 % 2
+    features[:, :4] = np.eye(4)[needed]
+
+    found = {entry.without: entry for entry in ablate(held(features, needed), quiet)}
+
+    assert found["the words and all structural features"].log_loss < 1.2 * found["nothing"].log_loss
+
+
 def test_what_was_never_seen_has_its_price() -> None:
     """Where each world has a habit of its own, other rows of it help, and a world never seen is a guess."""
     rows = 600

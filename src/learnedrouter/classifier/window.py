@@ -88,12 +88,14 @@ class TokenWindow:
     def _window(self, text: str, ends: _Ends) -> list[int]:
         if ends.length <= self.max_tokens:
             return [*self._before, *ends.head.ids, *self._after]
+        if not self._splices:
+            return self._joined(text, ends)[1].ids
         head, tail = self._halves(ends, self.max_tokens - self._specials)
-        if self._splices and not self._may_part_a_letter(ends.head.ids[head]):
-            # what tokenising the two parts anew would give, in a third of the time
-            return [*self._before, *ends.head.ids[:head], *(ends.tail.ids[-tail:] if tail else ()), *self._after]
-        ids: list[int] = self._joined(text, self._ends(text, self._with_places))[1].ids
-        return ids
+        first, last = ends.head.ids, ends.tail.ids
+        if self._may_part_a_letter(first[head]):
+            return self._joined(text, self._ends(text, self._with_places))[1].ids
+        # what tokenising the two parts anew would give, in a third of the time
+        return [*self._before, *first[:head], *last[len(last) - tail :], *self._after]
 
     def _joined(self, text: str, ends: _Ends) -> tuple[str, Encoding]:
         for kept in range(self.max_tokens - self._specials, 1, -1):  # the seam may be cut into more tokens: then one less is kept
@@ -108,8 +110,10 @@ class TokenWindow:
         """Return how many tokens of head and tail make `kept`; of words that are taken one by one, the tail begins with a whole one."""
         head = kept // 2
         tail = kept - head
-        while self._splices and tail and self._continues(ends.tail.ids[-tail]):
-            tail -= 1
+        if self._splices:
+            ids = ends.tail.ids
+            while tail and self._continues(ids[-tail]):
+                tail -= 1
         return head, tail
 
     def _continues(self, token: int) -> bool:

@@ -22,7 +22,7 @@ from learnedrouter.training.dataset import LabelledRow
 from learnedrouter.training.embed import DEFAULT_MAX_TOKENS, Progress, embed_readings, load_model
 from learnedrouter.training.evaluate import Figure, bootstrap, macro_f1
 from learnedrouter.training.examples import Labels
-from learnedrouter.training.fit import TRIED, Regularisation, make_head
+from learnedrouter.training.fit import BESIDE, FOR_FROZEN, TRIED, make_head
 
 GROUPS: Mapping[str, tuple[str, ...]] = {
     "length": ("log_characters", "log_lines", "log_last_line"),
@@ -206,7 +206,7 @@ def _best(
         for tried_with in _FROZEN:
             head = make_head(dimension, tried_with, seed)
             if dimension == inside.shape[1]:
-                head = head[-1:]  # nothing is left to scale
+                head.set_params(**{f"columntransformer__{BESIDE}": "drop"})  # nothing is left to scale
             probabilities = head.fit(inside, classes).predict_proba(outside)
             tried.append((float(log_loss(truth, probabilities)), probabilities))
     loss, best = min(tried, key=lambda pair: pair[0])
@@ -219,7 +219,7 @@ def _out_of_fold(held: Embedded, names: Sequence[str], step: str, folds: int, pr
     with threadpool_limits(1):
         for done, (fitted, judged) in enumerate(splitter.split(held.features, groups=names), 1):
             inside, outside = _with_words(held, fitted, judged, seed, progress)
-            head = make_head(held.dimension, _OUT_OF_FOLD, seed).fit(inside, held.needed[fitted])
+            head = make_head(held.dimension, FOR_FROZEN, seed).fit(inside, held.needed[fitted])
             predicted[judged] = head.predict(outside)
             progress(f"leaving out {step}", done, folds)
     return predicted
@@ -231,7 +231,3 @@ def _with_words(held: Embedded, fitted: IntArray, judged: IntArray, seed: int, p
     learned = wording.fit([row.ask for row in inside], held.needed[fitted], [row.group for row in inside], seed, progress)
     told = opinions(learned.wording, [row.ask for row in outside])
     return np.hstack([held.features[fitted], learned.opinions]), np.hstack([held.features[judged], told])
-
-
-_OUT_OF_FOLD = Regularisation(0.03, 8.0)
-"""What the shipped data's frozen embeddings want; the same for all folds, so that only what is left out differs."""

@@ -26,6 +26,9 @@ from learnedrouter.training.patterns import FloatMatrix
 _Fold = tuple[IntArray, IntArray]
 """The rows inside and outside of a fold."""
 
+BESIDE = "beside"
+"""What a head's pipeline calls the columns that stand beside the embedding."""
+
 INNER_FOLDS = 3
 """Folds of `fit_by_folds`; more give C and temperature no better, and cost as much again."""
 
@@ -71,6 +74,9 @@ TRIED = tuple(Regularisation(inverse) for inverse in (0.003, 0.01, 0.1, 1.0)) + 
 )
 """What is tried. An encoder that was tuned on the rows wants the first of them."""
 
+FOR_FROZEN = Regularisation(0.03, 8.0)
+"""For where nothing is tried: to an embedding of weight 8 this is a C of 1.9, and frozen ones want 1 to 10."""
+
 
 @dataclass(frozen=True, slots=True)
 class Fitted:
@@ -103,7 +109,7 @@ def make_head(dimension: int, regularisation: Regularisation, seed: int) -> Pipe
         Columns of the embedding; all others follow it.
     """
     scale = ColumnTransformer(
-        [(EMBEDDING, "passthrough", slice(0, dimension)), ("beside", StandardScaler(), slice(dimension, None))],
+        [(EMBEDDING, "passthrough", slice(0, dimension)), (BESIDE, StandardScaler(), slice(dimension, None))],
         transformer_weights={EMBEDDING: regularisation.embedding_weight},
     )
     return make_pipeline(scale, LogisticRegression(C=regularisation.inverse, max_iter=2_000, random_state=seed))

@@ -14,15 +14,12 @@ from threadpoolctl import threadpool_limits
 from learnedrouter.classifier.features import FloatArray, structural
 from learnedrouter.errors import InputError
 from learnedrouter.training.dataset import LabelledRow
-from learnedrouter.training.fit import Regularisation, make_head
+from learnedrouter.training.fit import FOR_FROZEN, make_head
 
 SUSPICIOUS = 0.05
 """A label is suspicious where the model gives all of the acceptable tiers together less than this."""
 
 FOLDS = 5
-
-_REGULARISATION = Regularisation(0.03, 8.0)
-"""What frozen embeddings want; the choice moves few rows across the line."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +56,7 @@ def suspects(rows: Sequence[LabelledRow], embeddings: FloatArray, seed: int = 0)
     tiers = np.array([row.tier for row in rows], dtype=np.intp)
     names = np.unique(tiers).tolist()
     columns = {tier: column for column, tier in enumerate(names)}
-    head = make_head(embeddings.shape[1], _REGULARISATION, seed)
+    head = make_head(embeddings.shape[1], FOR_FROZEN, seed)
     folds = StratifiedGroupKFold(FOLDS, shuffle=True, random_state=seed)
     with threadpool_limits(1):  # matrices this small are multiplied faster by one thread than by several
         probabilities = cross_val_predict(head, features, tiers, groups=groups, cv=folds, method="predict_proba")
