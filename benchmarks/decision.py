@@ -2,10 +2,11 @@
 
     python benchmarks/decision.py [ARTIFACT ...]
 
-Asks are made of the words of the project's own test prompts. Times are of extracting the ask, embedding, features and head, one request
-at a time on one core, in a process of its own for each artefact that has loaded nothing but what serving needs. Without names, every
-artefact in ``models/`` is measured; ``learnedrouter train --encoder static --out models/static`` makes another. Times are processor
-time: one thread works, and neighbours on the machine hardly move it.
+Asks of a length are stretches of the project's own test prompts, evenly drawn, of so many tokens as the shipped model counts them.
+Times are of extracting the ask, embedding, features and head, one request at a time on one core, in a process of its own for each
+artefact that has loaded nothing but what serving needs. Without names, every artefact in ``models/`` is measured;
+``learnedrouter train --encoder static --out models/static`` makes another. Times are processor time: one thread works, and neighbours
+on the machine hardly move it.
 """
 
 import json
@@ -19,7 +20,10 @@ from typing import Any
 
 ROOT = Path(__file__).parents[1]
 LENGTHS = ((20, 100), (200, 60), (512, 40), (2_000, 40), (75_000, 20))
-"""Tokens of the ask (a word is taken for 1.3), and how often it is decided."""
+"""Tokens of the ask, and how often it is decided."""
+
+WARM_UP = 5
+"""Decisions before those that are timed."""
 
 TEST_ASKS = 150
 """Of the project's own test asks, evenly drawn, for the mean over real lengths."""
@@ -28,7 +32,8 @@ TEST_ASKS = 150
 def main() -> None:
     """Print a table, a row an artefact."""
     names = sys.argv[1:] or [str(path.parent) for path in sorted((ROOT / "models").glob("*/manifest.json"))]
-    found = [_in_a_process_of_its_own(name) for name in names]
+    asks = json.dumps(draw())
+    found = [_in_a_process_of_its_own(name, asks) for name in names]
     headers = [
         "artefact",
         *(f"{tokens:,}" for tokens, _ in LENGTHS),
@@ -54,8 +59,26 @@ def main() -> None:
         print(" | ".join([row["name"], *p50, ratio, *rest]))
 
 
-def measure(folder: Path) -> dict[str, Any]:
-    """Return the figures of the artefact in `folder`, measured in this process."""
+def draw() -> dict[str, list[str]]:
+    """Return asks by their tokens, and test asks as they are under ``own``."""
+    import numpy as np
+    from tokenizers import Tokenizer
+
+    lines = [json.loads(line) for line in (ROOT / "data" / "test.jsonl").read_text(encoding="utf-8").splitlines()]
+    own = [line["prompt"] for line in lines if "prompt" in line]
+    tokenizer = Tokenizer.from_file(str(ROOT / "models" / "default" / "encoder" / "tokenizer.json"))
+    words = " ".join(own).split()
+    ends = np.cumsum([len(word) for word in tokenizer.encode_batch(words, add_special_tokens=False)])
+    asks = {"own": own[:: max(1, len(own) // TEST_ASKS)][:TEST_ASKS]}
+    for tokens, times in LENGTHS:
+        first = np.searchsorted(ends, np.linspace(0, ends[-1] - tokens, WARM_UP + times, endpoint=False))
+        last = np.searchsorted(ends, ends[first] + tokens)
+        asks[str(tokens)] = [" ".join(words[start + 1 : end + 1]) for start, end in zip(first, last, strict=True)]
+    return asks
+
+
+def measure(folder: Path, asks: dict[str, list[str]]) -> dict[str, Any]:
+    """Return the figures of the artefact in `folder` over asks as `draw` returns them, measured in this process."""
     began = time.perf_counter()
     from learnedrouter.classifier import artifact
 
@@ -74,15 +97,8 @@ def measure(folder: Path) -> dict[str, Any]:
         judgement = judge(classifier, extract_ask(request))
         return (time.process_time() - began) * 1_000, judgement.encoder
 
-    lines = [json.loads(line) for line in (ROOT / "data" / "test.jsonl").read_text(encoding="utf-8").splitlines()]
-    words = " ".join(line.get("prompt", "") for line in lines).split()
-    p50 = []
-    for tokens, times in LENGTHS:
-        wanted = int(tokens / 1.3)
-        texts = [" ".join((words[start:] + words * (wanted // len(words) + 1))[:wanted]) for start in range(0, (times + 5) * 7, 7)]
-        p50.append(float(np.median([decide(text)[0] for text in texts][5:])))
-    own = [line["prompt"] for line in lines if "prompt" in line]
-    timed = [decide(text) for text in own[:: max(1, len(own) // TEST_ASKS)][:TEST_ASKS]]
+    p50 = [float(np.median([decide(text)[0] for text in asks[str(tokens)]][WARM_UP:])) for tokens, _ in LENGTHS]
+    timed = [decide(text) for text in asks["own"]]
     return {
         "name": classifier.name,
         "p50": p50,
@@ -93,8 +109,8 @@ def measure(folder: Path) -> dict[str, Any]:
     }
 
 
-def _in_a_process_of_its_own(name: str) -> dict[str, Any]:
-    told = subprocess.run([sys.executable, __file__, "--measure", name], capture_output=True, text=True, check=True).stdout
+def _in_a_process_of_its_own(name: str, asks: str) -> dict[str, Any]:
+    told = subprocess.run([sys.executable, __file__, "--measure", name], input=asks, capture_output=True, text=True, check=True).stdout
     found: dict[str, Any] = json.loads(told)
     return found
 
@@ -103,6 +119,6 @@ if __name__ == "__main__":
     if sys.argv[1:2] == ["--measure"]:
         if hasattr(os, "sched_setaffinity"):
             os.sched_setaffinity(0, {max(os.sched_getaffinity(0))})
-        print(json.dumps(measure(Path(sys.argv[2]))))
+        print(json.dumps(measure(Path(sys.argv[2]), json.load(sys.stdin))))
     else:
         main()

@@ -155,7 +155,7 @@ def test_a_head_that_predicts_nothing_is_refused(older: Path) -> None:
         ({"surprise": 1}, "not a manifest"),
         ({"features": ["x"]}, "made for the features"),
         ({"libraries": {"scikit-learn": "0.1.2"}}, "fitted with scikit-learn 0.1.2"),
-        ({"dimension": 7}, "the encoder gives 384 dimensions, the manifest says 7"),
+        ({"dimension": 7}, "the encoder gives 768 dimensions, the manifest says 7"),
         ({"ladder": ["one"]}, "at least two different"),
         ({"threshold": {}}, "not usable"),
         ({"threshold": {"value": 3}}, "do not fit"),

@@ -13,6 +13,7 @@ from learnedrouter.training.embed import Original, embed, load_model
 from learnedrouter.training.examples import Outcomes
 from learnedrouter.training.fit import Sample, fit_by_folds
 from learnedrouter.training.folds import FoldsPlan, cross_validate
+from learnedrouter.training.halfway import joined
 from learnedrouter.training.outcomes import OutcomeLadder
 from learnedrouter.training.quality import curve
 from tests.made import quiet
@@ -28,7 +29,7 @@ def test_patterns_beat_labels_where_some_requests_are_hopeless(tmp_path: Path, e
 
     held, _ = outcomes.load([path], LADDER)
     asks, scores = [row.ask for row in held], outcomes.score_matrix(held)
-    vectors = embed(Original(load_model("all-MiniLM-L6-v2", 128)), [ask.reading for ask in asks], embedding_cache, quiet)
+    vectors = embed(Original(joined(load_model("all-MiniLM-L6-v2", 128))), [ask.reading for ask in asks], embedding_cache, quiet)
     features = np.hstack([vectors, structural(asks)])
     needed = (scores[:, 0] < 0.5).astype(np.intp)
     fitted, judged = np.arange(300) % 2 == 0, np.arange(300) % 2 == 1

@@ -19,6 +19,7 @@ from learnedrouter.training.embed import Original, embed, load_model
 from learnedrouter.training.examples import Labels
 from learnedrouter.training.finetune import Recipe, fine_tune
 from learnedrouter.training.fit import Sample, fit
+from learnedrouter.training.halfway import joined
 from learnedrouter.training.held_out import unseen
 from learnedrouter.training.pipeline import TrainingPlan, train
 from tests.made import quiet
@@ -48,7 +49,7 @@ def test_training_on_labels_is_the_sum_of_its_steps(small_data: Path, classifier
     parts = dataset.split(dataset.load([small_data], DEFAULT_LADDER))
     asks = {name: [row.ask for row in part] for name, part in parts.items()}
     needed = {name: np.array([row.tier for row in part]) for name, part in parts.items()}
-    model = load_model("all-MiniLM-L6-v2", 128)
+    model = joined(load_model("all-MiniLM-L6-v2", 128))
     window = TokenWindow(Tokenizer.from_str(model.tokenizer.backend_tokenizer.to_str()), 128)
     original = embed(Original(model), [window.shorten(ask.reading) for ask in asks["train"]], embedding_cache, quiet)
     learned = wording.fit(asks["train"], needed["train"], [row.group for row in parts["train"]], 0, quiet)
@@ -59,7 +60,7 @@ def test_training_on_labels_is_the_sum_of_its_steps(small_data: Path, classifier
 
     groups = {name: [row.group for row in part] for name, part in parts.items()}
     fitted_on = Sample(np.hstack([original, structural(asks["train"]), learned.opinions]), needed["train"], groups["train"])
-    head = fit(fitted_on, Sample(served["validation"], needed["validation"], groups["validation"]), 384, 0, quiet).head
+    head = fit(fitted_on, Sample(served["validation"], needed["validation"], groups["validation"]), 768, 0, quiet).head
 
     expected = head.predict_proba(served["test"]) @ label_scores(4)
     np.testing.assert_allclose(classifier.assess(asks["test"]).sufficiency, expected, atol=1e-6)
@@ -85,7 +86,10 @@ def test_the_compiled_encoder_is_the_original(artifact_folder: Path, embedding_c
     window = TokenWindow(Tokenizer.from_file(str(artifact_folder / "encoder/tokenizer.json")), encoder.spec.max_tokens)
     texts = ["hi", "Prove it.", "word " * 2_000, "Добрый день, 你好, صباح الخير", "x\u0000y", "\U0001f600" * 300, "{}" * 500, "a"]
     original = embed(
-        Original(load_model("all-MiniLM-L6-v2", encoder.spec.max_tokens)), [window.shorten(text) for text in texts], embedding_cache, quiet
+        Original(joined(load_model("all-MiniLM-L6-v2", encoder.spec.max_tokens))),
+        [window.shorten(text) for text in texts],
+        embedding_cache,
+        quiet,
     )
 
     vectors, lengths = encoder.encode(texts)
@@ -130,7 +134,7 @@ def test_fine_tuning_changes_the_encoder_and_is_compiled_with_it(small_data: Pat
     assert trained.parity >= 0.999
     assert "fine-tuned on the training rows for 1 epochs" in (tmp_path / "tuned/README.md").read_text()
     tuned, _ = OnnxEncoder(tmp_path / "tuned/encoder").encode(["translate this"])
-    frozen = embed(Original(load_model("all-MiniLM-L6-v2", 32)), ["translate this"], embedding_cache, quiet)
+    frozen = embed(Original(joined(load_model("all-MiniLM-L6-v2", 32))), ["translate this"], embedding_cache, quiet)
     assert np.sum(tuned * frozen) < 0.999
 
 

@@ -10,7 +10,7 @@ from sentence_transformers.sentence_transformer.modules import Pooling, Transfor
 from transformers import BertConfig, BertModel, BertTokenizerFast
 
 
-def make_model(folder: Path, texts: str, *, seed: int = 0) -> Path:
+def make_model(folder: Path, texts: str, *, seed: int = 0, layers: int = 1) -> Path:
     """Write a model whose words are those of `texts`, and return its folder."""
     torch.manual_seed(seed)
     signs = [sign for sign in string.printable.lower() if not sign.isspace()]
@@ -21,7 +21,7 @@ def make_model(folder: Path, texts: str, *, seed: int = 0) -> Path:
     config = BertConfig(
         vocab_size=len(vocabulary),
         hidden_size=32,
-        num_hidden_layers=1,
+        num_hidden_layers=layers,
         num_attention_heads=2,
         intermediate_size=64,
         max_position_embeddings=128,

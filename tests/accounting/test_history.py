@@ -108,6 +108,15 @@ def test_what_cannot_be_replayed_is_counted() -> None:
     assert found.left_out == {"without an answer": 1, "of unknown tokens": 1, "of another ladder": 1}
 
 
+def test_a_threshold_cannot_be_tried_on_rows_of_another_ladder() -> None:
+    """They say nothing of these tiers; that their asks were not captured is no reason."""
+    foreign = event("bulk", USAGE)
+    object.__setattr__(foreign, "decision", replace(foreign.decision, sufficiency={"small": 0.9, "large": 1.0}))
+    found = replay([event("bulk", USAGE), foreign], RUNGS, PRICES, by_threshold(DEFAULT_LADDER, 0.9))
+
+    assert (found.requests, found.left_out) == (1, {"of another ladder": 1})
+
+
 def test_another_artefact_needs_the_asks(classifier: TierClassifier) -> None:
     """An embedding is not enough, for what stands beside it is measured on the text; one sentence says so, and what would do."""
     nothing, told = event("bulk", USAGE), event("bulk", USAGE)

@@ -258,7 +258,7 @@ class _Tape:
     def _unfit(self, event: RoutedCompletion, sufficiency: Sequence[float], undecided: bool) -> str | None:
         if event.model is None:
             return "without an answer"
-        if event.served_tier not in self.tiers or (not sufficiency and not undecided):
+        if event.served_tier not in self.tiers or not sufficiency:
             return "of another ladder"
         if undecided:
             return _UNREAD if event.asked.embedding is None else _UNREAD_EMBEDDED

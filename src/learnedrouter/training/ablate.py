@@ -23,6 +23,7 @@ from learnedrouter.training.embed import DEFAULT_MAX_TOKENS, Progress, embed_rea
 from learnedrouter.training.evaluate import Figure, bootstrap, macro_f1
 from learnedrouter.training.examples import Labels
 from learnedrouter.training.fit import BESIDE, FOR_FROZEN, TRIED, make_head
+from learnedrouter.training.halfway import joined
 
 GROUPS: Mapping[str, tuple[str, ...]] = {
     "length": ("log_characters", "log_lines", "log_last_line"),
@@ -112,7 +113,7 @@ def embedded(source: Labels, encoder: str, cache: Path, progress: Progress) -> E
     rows = [*parts["train"], *parts["validation"]]
     if not parts["train"] or not parts["validation"]:
         raise InputError("too few rows: expected some in the training and in the validation split")
-    model = load_model(encoder, DEFAULT_MAX_TOKENS)
+    model = joined(load_model(encoder, DEFAULT_MAX_TOKENS))
     vectors = embed_readings(model, [row.ask.reading for row in rows], cache, progress)
     needed = np.array([row.tier for row in rows], dtype=np.intp)
     return Embedded(rows, np.hstack([vectors, structural([row.ask for row in rows])]), needed, vectors.shape[1])

@@ -15,6 +15,7 @@ from learnedrouter.classifier.encoder import Encoder, EncoderSpec
 from learnedrouter.classifier.onnx import OnnxEncoder
 from learnedrouter.classifier.uncompiled import MODEL, UncompiledEncoder
 from learnedrouter.errors import InputError
+from learnedrouter.training.halfway import joined
 
 Precision = Literal["fp32", "int8"]
 MIN_COSINE = 0.999
@@ -54,17 +55,23 @@ def plain_attention(model: SentenceTransformer) -> Iterator[None]:
             part.set_attn_implementation(implementation)
 
 
-def compile_transformer(model: SentenceTransformer, source: str, folder: Path, precision: Precision) -> tuple[Encoder, str]:
-    """Return an encoder of `model` in `folder`: compiled, or as it is where it cannot be; and why not, else an empty text."""
+def compile_transformer(
+    model: SentenceTransformer, source: str, folder: Path, precision: Precision
+) -> tuple[Encoder, SentenceTransformer, str]:
+    """Return an encoder in `folder`, the model that it is made of, and why that could not be compiled, else an empty text.
+
+    Compiled, it is of `model` joined with what it knows halfway up; where that cannot be, of `model` as it is.
+    """
     try:
-        return compile_onnx(model, source, folder, precision), ""
+        whole = joined(model)
+        return compile_onnx(whole, source, folder, precision), whole, ""
     except InputError as error:
         for path in folder.iterdir():
             path.unlink()
         model.save(str(folder / MODEL), create_model_card=False)
         max_tokens = int(min(model.max_seq_length or 512, _ENDLESS))
         EncoderSpec("sentence-transformers", source, int(model.get_embedding_dimension() or 0), max_tokens, "fp32").save(folder)
-        return UncompiledEncoder(folder), str(error)
+        return UncompiledEncoder(folder), model, str(error)
 
 
 def compile_onnx(model: SentenceTransformer, source: str, folder: Path, precision: Precision) -> OnnxEncoder:

@@ -173,8 +173,8 @@ def window_of(model: SentenceTransformer) -> TokenWindow:
 
 
 def weights_hash(model: SentenceTransformer) -> str:
-    """Return a hash of a model's weights and of how much it reads of a text."""
-    digest = hashlib.blake2b(digest_size=8)
+    """Return a hash of a model's weights, of how it is built of them, and of how much it reads of a text."""
+    digest = hashlib.blake2b(repr(model).encode(), digest_size=8)
     for name, weights in sorted(model.state_dict().items()):
         digest.update(name.encode())
         digest.update(weights.contiguous().numpy().tobytes())

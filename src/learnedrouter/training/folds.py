@@ -19,6 +19,7 @@ from learnedrouter.training import borrowed, outcomes, patterns, quality, wordin
 from learnedrouter.training.embed import DEFAULT_CACHE, DEFAULT_MAX_TOKENS, DEFAULT_MODEL, Progress, embed, embed_readings, load_model
 from learnedrouter.training.examples import Outcomes, examples
 from learnedrouter.training.fit import Sample, fit_by_folds
+from learnedrouter.training.halfway import joined
 from learnedrouter.training.held_out import unseen
 from learnedrouter.training.outcomes import OutcomeRow
 from learnedrouter.training.parallel import THREADS, workers
@@ -67,7 +68,7 @@ def cross_validate(plan: FoldsPlan, progress: Progress) -> OutcomeReport:
         if lent:
             vectors = embed(lent.embedder(), readings, plan.cache, progress)
         else:
-            vectors = embed_readings(load_model(plan.encoder, plan.max_tokens), readings, plan.cache, progress)
+            vectors = embed_readings(joined(load_model(plan.encoder, plan.max_tokens)), readings, plan.cache, progress)
         structure = structural([row.ask for row in rows])
         sufficiency = np.empty_like(scores)
         strata = patterns.learn(scores, plan.source.accept).classes(scores)

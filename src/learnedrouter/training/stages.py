@@ -96,7 +96,7 @@ def transformer_stage(making: Making, folder: Path, model: SentenceTransformer, 
         Compiled in full precision, the encoder is not what it was.
     """
     making.progress("compiling the encoder", 0, 1)
-    encoder, uncompiled = compile_transformer(model, making.source, folder / ENCODER, making.precision)
+    encoder, model, uncompiled = compile_transformer(model, making.source, folder / ENCODER, making.precision)
     making.progress("compiling the encoder", 1, 1)
     train, validation = making.task.parts["train"], making.task.parts["validation"]
     readings = [ask.reading for ask in (*train.asks, *validation.asks)]

@@ -15,7 +15,11 @@ class AnswerMeters:
         self._streams = meters.counter("streams", "Streamed answers that had begun, by how they ended.", "model", "status")
         self._adjusted = meters.counter("adjusted", "Answered requests that were changed for their model.", "model", "what")
         self._seconds = meters.histogram("request_seconds", "Time from a request to the end of its answer.", _REQUEST_SECONDS, "tier")
-        self._overhead = meters.histogram("overhead_seconds", "Time that a request took beside its providers.", _OVERHEAD_SECONDS)
+        self._overhead = meters.histogram(
+            "overhead_seconds",
+            "Time that a request took beside its providers; where one said when to come back, that pause, too.",
+            _OVERHEAD_SECONDS,
+        )
         self._first = meters.histogram(
             "time_to_first_token_seconds", "Time from a request to the first content of its streamed answer.", _REQUEST_SECONDS, "model"
         )
