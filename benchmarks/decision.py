@@ -32,8 +32,8 @@ TEST_ASKS = 150
 def main() -> None:
     """Print a table, a row an artefact."""
     names = sys.argv[1:] or [str(path.parent) for path in sorted((ROOT / "models").glob("*/manifest.json"))]
-    asks = json.dumps(draw())
-    found = [_in_a_process_of_its_own(name, asks) for name in names]
+    asks = _in_a_process_of_its_own("--draw")
+    found = [json.loads(_in_a_process_of_its_own("--measure", name, told=asks)) for name in names]
     headers = [
         "artefact",
         *(f"{tokens:,}" for tokens, _ in LENGTHS),
@@ -109,14 +109,15 @@ def measure(folder: Path, asks: dict[str, list[str]]) -> dict[str, Any]:
     }
 
 
-def _in_a_process_of_its_own(name: str, asks: str) -> dict[str, Any]:
-    told = subprocess.run([sys.executable, __file__, "--measure", name], input=asks, capture_output=True, text=True, check=True).stdout
-    found: dict[str, Any] = json.loads(told)
-    return found
+def _in_a_process_of_its_own(*arguments: str, told: str = "") -> str:
+    """Return what this script prints; a process's peak memory includes that of the process which began it, so this one stays small."""
+    return subprocess.run([sys.executable, __file__, *arguments], input=told, capture_output=True, text=True, check=True).stdout
 
 
 if __name__ == "__main__":
-    if sys.argv[1:2] == ["--measure"]:
+    if sys.argv[1:2] == ["--draw"]:
+        print(json.dumps(draw()))
+    elif sys.argv[1:2] == ["--measure"]:
         if hasattr(os, "sched_setaffinity"):
             os.sched_setaffinity(0, {max(os.sched_getaffinity(0))})
         print(json.dumps(measure(Path(sys.argv[2]), json.load(sys.stdin))))
