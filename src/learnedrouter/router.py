@@ -209,7 +209,7 @@ class Router:
         trail: list[Attempt] = []
         try:
             asked = replace(request, author=recorder.plan.author)
-            covers = self._budgets.covers(recorder.plan, request) if self._budgets else None
+            covers = self._budgets.covers(recorder.plan, request, attempts) if self._budgets else None
             better = await self._chain.complete(asked, above[:1], deadline_seconds=left, covers=covers, trail=trail)
         except (NoModelAnswered, RequestError):
             return replace(served, attempts=(*trail, *served.attempts))  # the last attempt is always the answer
@@ -242,7 +242,7 @@ class Router:
         trail: list[Attempt] = []
         try:
             asked = replace(request, author=recorder.plan.author)
-            covers = self._budgets.covers(recorder.plan, request) if self._budgets else None
+            covers = self._budgets.covers(recorder.plan, request, trail) if self._budgets else None
             return await ask(asked, links, deadline_seconds=self._limits.deadline_seconds, covers=covers, trail=trail)
         except NoModelAnswered as error:
             event = recorder.unanswered(error.cause.code if error.cause else "unavailable", error.attempts)

@@ -16,7 +16,7 @@ from learnedrouter.budgets.opening import standing
 from learnedrouter.chat import Caller, ChatRequest
 from learnedrouter.classifier import artifact
 from learnedrouter.classifier.worker import ClassifierWorker
-from learnedrouter.config import AnswerSettings, BudgetSettings, LedgerSettings, PriceSettings, Settings
+from learnedrouter.config import AnswerSettings, BreakerSettings, BudgetSettings, LedgerSettings, PriceSettings, Settings
 from learnedrouter.conversations import ConversationMode, Conversations
 from learnedrouter.dialects.openai_chat import read_request
 from learnedrouter.errors import BudgetExceeded, RequestError
@@ -196,6 +196,16 @@ def test_fallbacks_are_covered_or_passed_over(priced: Settings) -> None:
     assert balances(priced, budget("0.3")) == {"global-day": (Decimal(0), Decimal(0))}
     assert [attempt.outcome for attempt in rich.attempts] == ["unavailable", "ok"]
     assert balances(priced, budget("0.5", name="rich")) == {"rich": (rich.cost_usd, Decimal(0))}
+
+
+def test_a_model_that_is_not_asked_costs_nothing(priced: Settings) -> None:
+    """While a breaker is open, what was reserved for its model pays for the next one: 0.4 USD, and not 0.44."""
+    failing = ask("[offline: fail deepseek-v3] good morning"), RouteOptions(max_tier="structured", threshold=0.0)
+    asked, passed_by = route(priced, [limit := budget("0.42")], failing, failing, breaker=BreakerSettings(failures=1))
+
+    assert [attempt.outcome for attempt in asked.attempts] == ["unavailable", "over_budget"]
+    assert [attempt.outcome for attempt in passed_by.attempts] == ["circuit_open", "ok"]
+    assert balances(priced, limit) == {"global-day": (passed_by.cost_usd, Decimal(0))}
 
 
 @pytest.mark.parametrize(("limit", "tiers"), [("4.2", ["structured"]), ("5", ["structured", "standard"])])

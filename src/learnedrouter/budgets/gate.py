@@ -25,7 +25,7 @@ from learnedrouter.errors import BudgetExceeded, BudgetsUnavailable
 from learnedrouter.events import RoutedCompletion
 from learnedrouter.planning import Plan, RoutedModel, RouteOptions, estimated_cost
 from learnedrouter.providers.bodies import Link
-from learnedrouter.providers.trying import Covers
+from learnedrouter.providers.trying import NOT_ASKED, Attempt, Covers
 
 RESERVATION_SECONDS = 3_600.0
 """After which nobody is expected to settle a reservation any more: requests have deadlines of minutes, streams may take long."""
@@ -47,7 +47,6 @@ class _Hold:
     claims: tuple[Claim, ...]
     estimated: int
     reserved: int = 0
-    calls: int = 0
 
 
 class Gate:
@@ -127,19 +126,26 @@ class Gate:
         self._holds[plan.id] = hold
         return _degraded(plan, to_usd(cheapest)) if verdict.degraded else plan
 
-    def covers(self, plan: Plan, request: ChatRequest) -> Covers | None:
-        """Return what is to be asked before each call of a request that was let in; None where no budget holds for it."""
+    def covers(self, plan: Plan, request: ChatRequest, tried: Sequence[Attempt]) -> Covers | None:
+        """Return what is to be asked before each call of a request that was let in; None where no budget holds for it.
+
+        What was reserved when the request was let in pays for the first call that reaches a provider, whichever that is.
+
+        Parameters
+        ----------
+        tried
+            What was tried for the request so far; may grow.
+        """
         hold = self._holds.get(plan.id)
         if hold is None:
             return None
         cheapest = plan.cheapest[0].link.tier
 
         async def covered(link: Link) -> bool:
-            hold.calls += 1
-            if hold.calls == 1:
-                return True  # reserved when the request was let in
             model = next(model for model in plan.models if model.link is link)
-            return await self._more(plan.id, hold, self._estimate(model, request), soft=link.tier == cheapest)
+            spent = any(attempt.outcome not in NOT_ASKED for attempt in tried)
+            missing = self._estimate(model, request) - (0 if spent else hold.estimated)
+            return missing <= 0 or await self._more(plan.id, hold, missing, soft=link.tier == cheapest)
 
         return covered
 
