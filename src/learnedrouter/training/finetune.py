@@ -40,13 +40,14 @@ class Recipe:
     encoder_rate, layer_rate
         Peak learning rates of the encoder (a static one is its token vectors), and of the linear layer over it.
     layer_decay
-        What each layer's rate is multiplied by, to have that of the layer below.
+        What each layer's rate is multiplied by, to have that of the layer below. One rate for all (1.2e-4) is better on 6,400 rows, and
+        worse on the 24,695 shipped ones: log loss .550 for .544 on the validation rows.
     warm_up
         Share of the steps over which the rates rise.
     smoothing
         Share of a label's weight that is spread over all classes; neighbouring tiers are a matter of opinion.
     masked
-        Share of a text's tokens that are hidden at each step.
+        Share of a text's tokens that are hidden at each step; with a fifth, macro-F1 on the validation rows was .797 for .802.
     scale
         Logits are this times the layer's output: embeddings have unit length, and softmax needs a wider range.
     """
