@@ -21,7 +21,7 @@ test: $(VENV)/dev $(ARTIFACT)/manifest.json  ## lint, types, tests, notebooks
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
-	HF_HUB_OFFLINE=1 $(BIN)/pytest tests --nbmake --nbmake-timeout=900 notebooks
+	HF_HUB_OFFLINE=1 $(BIN)/pytest --numprocesses logical --maxprocesses 4 --dist loadfile --nbmake --nbmake-timeout=900 notebooks tests
 
 demo: $(VENV)/serve  ## send a dozen varied requests to the running service
 	$(BIN)/learnedrouter demo --url $(URL)

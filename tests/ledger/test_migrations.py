@@ -72,6 +72,25 @@ def test_of_several_processes_that_start_one_migrates(engine: Engine) -> None:
         assert current_version(connection) == HEAD
 
 
+def test_migrating_again_lets_go_of_no_lock(tmp_path: Path) -> None:
+    """A service opens its ledger more than once; another process that closes it then does not take itself for the last one.
+
+    The last one writes the log back and removes it, and so whoever still uses it would damage the file.
+    """
+    path = tmp_path / "ledger.db"
+    used, other = (engine_for(f"sqlite:///{path}") for _ in range(2))
+    migrate(used)
+    with used.connect() as connection:
+        assert current_version(connection) == HEAD
+        migrate(other)
+        reads = "import sqlite3, sys; own = sqlite3.connect(sys.argv[1]); own.execute('SELECT * FROM requests').fetchall(); own.close()"
+        subprocess.run([sys.executable, "-c", reads, str(path)], check=True)
+
+        assert Path(f"{path}-wal").exists()
+    used.dispose()
+    other.dispose()
+
+
 def test_who_finds_a_new_file_in_use_waits(tmp_path: Path) -> None:
     """Giving a file its write-ahead log is nothing for which SQLite by itself waits for another process that is about to write."""
     path = tmp_path / "ledger.db"

@@ -4,9 +4,9 @@ SQLite needs telling: a write-ahead log, so that readers and the writers of seve
 transactions that begin where we say.
 """
 
-import os
 import re
 import sqlite3
+import threading
 import time
 from pathlib import Path
 from typing import Any
@@ -20,6 +20,9 @@ from learnedrouter.sinks.ledger.migrations import HEAD, version
 
 _MIGRATION_LOCK = 0x6C65_6467_6572
 """Postgres' advisory lock that a migration holds ("ledger" in ASCII): of several processes that start, one migrates."""
+
+_MAKING = threading.Lock()
+"""Held while a new file is made, so that no other thread of this process has SQLite lock it before it is closed."""
 
 _BUSY_PAUSE_SECONDS = 0.005
 """Between attempts at what SQLite does not wait for by itself; each takes less than a millisecond."""
@@ -126,9 +129,7 @@ def migrate(engine: Engine) -> None:
         It was made by a newer learnedrouter.
     """
     if (database := engine.url.database) and engine.dialect.name == "sqlite":
-        # What is captured is nobody else's to read; the write-ahead log takes the file's permissions over.
-        Path(database).parent.mkdir(parents=True, exist_ok=True)
-        os.close(os.open(database, os.O_CREAT | os.O_RDWR, 0o600))
+        _make_private(Path(database))
     with engine.connect() as connection:
         if current_version(connection) == HEAD:
             return
@@ -142,6 +143,19 @@ def migrate(engine: Engine) -> None:
             connection.execute(text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": _MIGRATION_LOCK})
         config.attributes["connection"] = connection
         command.upgrade(config, "head")
+
+
+def _make_private(path: Path) -> None:
+    """Make an empty file that nobody else may read, where there is none: what is captured is nobody else's.
+
+    A file that is there is not touched. To open and close it would let go of every lock that SQLite holds on it in this process, and
+    another process that closes the ledger would take itself for the last one, and remove the log under our hands
+    (https://www.sqlite.org/howtocorrupt.html, section 2.2). The log takes the file's permissions over.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with _MAKING:
+        if not path.exists():
+            path.touch(0o600)
 
 
 def bring_up_to_date(url: str) -> str:
