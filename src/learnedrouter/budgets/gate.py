@@ -25,7 +25,7 @@ from learnedrouter.errors import BudgetExceeded, BudgetsUnavailable
 from learnedrouter.events import RoutedCompletion
 from learnedrouter.planning import Plan, RoutedModel, RouteOptions, estimated_cost
 from learnedrouter.providers.bodies import Link
-from learnedrouter.providers.trying import NOT_ASKED, Attempt, Covers
+from learnedrouter.providers.trying import Attempt, Covers
 
 RESERVATION_SECONDS = 3_600.0
 """After which nobody is expected to settle a reservation any more: requests have deadlines of minutes, streams may take long."""
@@ -143,7 +143,7 @@ class Gate:
 
         async def covered(link: Link) -> bool:
             model = next(model for model in plan.models if model.link is link)
-            spent = any(attempt.outcome not in NOT_ASKED for attempt in tried)
+            spent = any(attempt.asked for attempt in tried)
             missing = self._estimate(model, request) - (0 if spent else hold.estimated)
             return missing <= 0 or await self._more(plan.id, hold, missing, soft=link.tier == cheapest)
 

@@ -84,7 +84,12 @@ class Attempt:
     def unaccounted(self) -> bool:
         """Whether it may have cost money that nobody told us: the model was asked, did not refuse, and the cost is unknown."""
         refused = self.status is not None and self.status >= 400 and self.usage is None
-        return self.cost_usd is None and self.outcome not in NOT_ASKED and not refused
+        return self.cost_usd is None and self.asked and not refused
+
+    @property
+    def asked(self) -> bool:
+        """Whether it reached a provider."""
+        return self.outcome not in NOT_ASKED
 
 
 class Bill:

@@ -5,7 +5,7 @@ the buckets that stand there.
 """
 
 from learnedrouter.events import RoutedCompletion
-from learnedrouter.providers.trying import DISCONNECTED, NOT_ASKED
+from learnedrouter.providers.trying import DISCONNECTED
 from learnedrouter.sinks.meters.base import NOBODY, Meters
 
 CHAT = "chat"
@@ -31,7 +31,7 @@ class CallMeters:
     def record(self, event: RoutedCompletion) -> None:
         """Measure every attempt of `event`."""
         for attempt in event.attempts:
-            if attempt.outcome not in NOT_ASKED:
+            if attempt.asked:
                 error = "" if attempt.outcome == "ok" else attempt.outcome
                 call = self._seconds(CHAT, attempt.ref.provider, attempt.ref.model, error)
                 call.observe(attempt.duration_ms / 1000)
