@@ -3,6 +3,7 @@
 import os
 
 os.environ["HF_HUB_OFFLINE"] = "1"  # before anything imports the hub's client
+os.environ.pop("COLUMNS", None)  # pytest-xdist sets it: what is printed is as wide however the tests are started
 
 from pathlib import Path
 from tempfile import TemporaryDirectory

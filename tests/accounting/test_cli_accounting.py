@@ -28,7 +28,6 @@ USAGE = Usage(2_000, output_tokens=500)
 def run(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]):
     """Runs a command in the project's folder; gives its exit status, and what it printed."""
     monkeypatch.chdir(ROOT)
-    monkeypatch.setenv("COLUMNS", "200")
 
     def run(*arguments: object) -> tuple[int, str]:
         capsys.readouterr()

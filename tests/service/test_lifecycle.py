@@ -2,16 +2,24 @@ import subprocess
 import sys
 import threading
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import pytest
 from fastapi.testclient import TestClient
 
+from learnedrouter.classifier import artifact
+from learnedrouter.classifier.encoder import Encoder, EncoderSpec
+from learnedrouter.classifier.features import FloatArray, IntArray
+from learnedrouter.classifier.worker import ClassifierWorker
 from learnedrouter.config import Settings
+from learnedrouter.conversations import ConversationMode, Conversations
 from learnedrouter.errors import ArtifactError, ConfigError, LearnedRouterError
-from learnedrouter.router import Router, Sink
+from learnedrouter.providers.fallback import FallbackChain
+from learnedrouter.router import Limits, Router, Sink
 from learnedrouter.service.app import create_app
-from learnedrouter.service.wiring import make_router
+from learnedrouter.service.wiring import make_models, make_router
 from tests.conftest import ROOT
 from tests.service.running import fail, wait_until_ready
 
@@ -72,3 +80,42 @@ print(sorted(set(sys.modules) & set({FORBIDDEN!r})))
 
     assert done.returncode == 0, done.stderr
     assert done.stdout.strip().splitlines()[-1] == "[]"
+
+
+@dataclass
+class Held:
+    """An encoder that begins, and ends when it is let go."""
+
+    encoder: Encoder
+    begun: threading.Event = field(default_factory=threading.Event)
+    free: threading.Event = field(default_factory=threading.Event)
+
+    @property
+    def spec(self) -> EncoderSpec:
+        return self.encoder.spec
+
+    def encode(self, texts: Sequence[str]) -> tuple[FloatArray, IntArray]:
+        self.begun.set()
+        assert self.free.wait(20)
+        return self.encoder.encode(texts)
+
+
+def test_deciding_never_blocks_livez(settings: Settings) -> None:
+    """While the encoder works, the event loop goes on answering."""
+    classifier = artifact.load(settings.artifact)
+    held = Held(classifier.encoder)
+
+    def load_held(settings: Settings, sinks: Sequence[Sink]) -> Router:
+        worker, conversations = ClassifierWorker(replace(classifier, encoder=held)), Conversations(ConversationMode.OFF)
+        return Router(worker, make_models(settings), FallbackChain({}, failures=5, recovery_seconds=1), sinks, Limits(5, 40), conversations)
+
+    with TestClient(create_app(settings, fail, load_held)) as client, ThreadPoolExecutor() as threads:
+        wait_until_ready(client)
+        decided = threads.submit(client.post, "/route", json={"prompt": "word " * 60_000, "dry_run": True})
+        assert held.begun.wait(10)
+        for _ in range(2):
+            assert client.get("/livez").status_code == 200
+        assert not decided.done()
+        held.free.set()
+
+        assert decided.result(20).status_code == 200
